@@ -1,0 +1,46 @@
+#define _GNU_SOURCE
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+llama2_status file_open(file_map *file, const char *path) {
+  memset(file, 0, sizeof *file);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* NONBLOCK: a named pipe must not hang */
+  if (fd < 0) return status_fail(LLAMA2_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+  struct stat st;
+  llama2_status status = LLAMA2_OK;
+  if (fstat(fd, &st) != 0) {
+    status = status_fail(LLAMA2_ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
+  } else if (!S_ISREG(st.st_mode)) {
+    status = status_fail(LLAMA2_ERR_IO, "%s: not a regular file%s; give the path of a checkpoint file", path,
+                         S_ISDIR(st.st_mode) ? " but a directory" : "");
+  } else if (st.st_size > 0) {
+    void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) {
+      status = status_fail(LLAMA2_ERR_IO, "%s: cannot map %lld bytes: %s", path, (long long)st.st_size, strerror(errno));
+    } else {
+      madvise(data, (size_t)st.st_size, MADV_SEQUENTIAL);
+      file->data = data;
+      file->size = (uint64_t)st.st_size;
+    }
+  }
+  close(fd);
+  return status;
+}
+
+void file_close(file_map *file) {
+  if (file->data) munmap((void *)file->data, (size_t)file->size);
+  memset(file, 0, sizeof *file);
+}
+
+void file_done(const file_map *file, const void *data, uint64_t n) {
+  uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+  uint64_t begin = (uint64_t)((const unsigned char *)data - file->data);
+  uint64_t first = (begin + page - 1) / page * page, last = (begin + n) / page * page;
+  if (last > first) madvise((void *)(file->data + first), (size_t)(last - first), MADV_DONTNEED);
+}

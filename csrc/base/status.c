@@ -1,0 +1,36 @@
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static _Thread_local llama2_error last_error;
+
+static llama2_status record(llama2_status status, uint64_t required, uint64_t available, const char *format,
+                            va_list arguments) {
+  last_error.status = status;
+  last_error.required = required;
+  last_error.available = available;
+  vsnprintf(last_error.message, sizeof last_error.message, format, arguments);
+  /* A message is one line whatever a file name holds. */
+  for (char *c = last_error.message; *c; c++)
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+  return status;
+}
+
+llama2_status status_fail(llama2_status status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  record(status, 0, 0, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+llama2_status status_fail_sized(llama2_status status, uint64_t required, uint64_t available, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  record(status, required, available, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+const llama2_error *llama2_last_error(void) { return &last_error; }

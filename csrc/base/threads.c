@@ -1,0 +1,359 @@
+#define _GNU_SOURCE
+#include "base/threads.h"
+
+#include <assert.h>
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define cpu_pause() _mm_pause()
+#elif defined(__aarch64__)
+#define cpu_pause() __asm__ __volatile__("yield")
+#else
+#define cpu_pause() ((void)0)
+#endif
+
+#define POLL_SECONDS 0.03
+#define POLL_TICKS 16
+#define SPINS 400          /* looks before the processor is offered to others: tens of microseconds */
+#define WAKE_SECONDS 0.002 /* how long a helper looks out for the next step before it sleeps */
+
+/* Where a worker's share stands: the stage in the high half, units taken in the low half. Its own cache line. */
+typedef struct share {
+  _Alignas(128) _Atomic uint64_t taken;
+} share;
+
+/* The gate of a step: its number, whether helpers may still enter, and how many are inside. What a step consists of changes
+ * only while the gate is shut and nobody is inside. */
+#define GATE_OPEN ((uint64_t)1 << 31)
+#define GATE_INSIDE (GATE_OPEN - 1)
+#define GATE_STEP ((uint64_t)1 << 32)
+
+struct team {
+  int n;       /* shares */
+  int helpers; /* threads besides the caller's */
+  worker_fn fn;
+  void *context;
+  atomic_int *cancel;
+  int (*poll)(void *);
+  void *poll_context;
+  double polled; /* when; worker 0's */
+
+  bool started;
+  unsigned forks; /* of the process, when the helpers were started */
+  pthread_t host; /* the thread that opened their region */
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  atomic_int sleepers;
+  atomic_bool quit;
+
+  _Alignas(128) _Atomic uint64_t gate;
+  _Alignas(128) _Atomic uint64_t done; /* units of this step that are done */
+  share shares[];
+};
+
+/* ---- floating point ---------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+typedef unsigned int fp_state;
+static fp_state fp_enter(void) {
+  fp_state saved = _mm_getcsr();
+  _mm_setcsr(0x1f80); /* all exceptions masked, round to nearest, subnormals kept */
+  return saved;
+}
+static void fp_leave(fp_state saved) { _mm_setcsr(saved); }
+#elif defined(__aarch64__)
+typedef uint64_t fp_state;
+static fp_state fp_enter(void) {
+  fp_state saved;
+  __asm__ __volatile__("mrs %0, fpcr" : "=r"(saved));
+  __asm__ __volatile__("msr fpcr, %0" : : "r"((fp_state)0));
+  return saved;
+}
+static void fp_leave(fp_state saved) { __asm__ __volatile__("msr fpcr, %0" : : "r"(saved)); }
+#else
+typedef int fp_state;
+static fp_state fp_enter(void) { return 0; }
+static void fp_leave(fp_state saved) { (void)saved; }
+#endif
+
+/* ---- forks ----------------------------------------------------------------------------------------------------------- */
+
+/* After fork() threads are gone, but the OpenMP runtime's books and a team's still list them. */
+static atomic_uint forks;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static void note_fork(void) { atomic_fetch_add(&forks, 1); }
+static void watch_forks(void) { pthread_atfork(NULL, NULL, note_fork); }
+
+static unsigned forks_seen(void) {
+  pthread_once(&fork_once, watch_forks);
+  return atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
+/* ---- helpers ---------------------------------------------------------------------------------------------------------- */
+
+static double now(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+static void step_member(team *t, int id) {
+  worker w = {.team = t, .id = id, .n = t->n};
+  mem_forbid();
+  t->fn(&w, t->context);
+  mem_allow();
+}
+
+/* Enters the step that is open, unless it is number `last`. Returns the number of the step that was left, or `last`. */
+static uint64_t try_step(team *t, int id, uint64_t last) {
+  uint64_t gate = atomic_load(&t->gate);
+  if (!(gate & GATE_OPEN) || gate / GATE_STEP == last) return last;
+  if (!atomic_compare_exchange_weak(&t->gate, &gate, gate + 1)) return last;
+  step_member(t, id);
+  atomic_fetch_sub(&t->gate, 1);
+  return gate / GATE_STEP;
+}
+
+static void helper_sleep(team *t, uint64_t last) {
+  pthread_mutex_lock(&t->mutex);
+  atomic_fetch_add(&t->sleepers, 1);
+  for (uint64_t gate = atomic_load(&t->gate); !atomic_load(&t->quit) && (!(gate & GATE_OPEN) || gate / GATE_STEP == last);
+       gate = atomic_load(&t->gate))
+    pthread_cond_wait(&t->wake, &t->mutex);
+  atomic_fetch_sub(&t->sleepers, 1);
+  pthread_mutex_unlock(&t->mutex);
+}
+
+static void helper_serve(team *t, int id) {
+  uint64_t last = 0;
+  double since = now();
+  for (int spin = 0; !atomic_load_explicit(&t->quit, memory_order_relaxed); spin++) {
+    uint64_t step = try_step(t, id, last);
+    if (step != last) {
+      last = step;
+      spin = 0;
+      since = now();
+    } else if (spin < SPINS) {
+      cpu_pause();
+    } else if (spin % 16 || now() - since < WAKE_SECONDS) {
+      sched_yield();
+    } else {
+      helper_sleep(t, last);
+    }
+  }
+}
+
+static void *helpers_host(void *argument) {
+  team *t = argument;
+#pragma omp parallel num_threads(t->helpers) default(none) shared(t)
+  {
+    fp_state saved = fp_enter();
+    helper_serve(t, 1 + omp_get_thread_num());
+    fp_leave(saved);
+  }
+  return NULL;
+}
+
+static void helpers_start(team *t) {
+  pthread_mutex_init(&t->mutex, NULL);
+  pthread_cond_init(&t->wake, NULL);
+  atomic_store(&t->sleepers, 0);
+  atomic_store(&t->gate, atomic_load(&t->gate) & ~GATE_INSIDE);
+  t->forks = forks_seen();
+  sigset_t all, old; /* signals are for the program's own threads */
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  t->started = pthread_create(&t->host, NULL, helpers_host, t) == 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  if (!t->started) t->helpers = 0; /* the caller does all the work */
+}
+
+/* ---- a step ---------------------------------------------------------------------------------------------------------- */
+
+uint64_t team_bytes(int n) { return sizeof(team) + (uint64_t)n * sizeof(share); }
+
+team *team_init(void *memory, int n) {
+  team *t = memory;
+  int cores = threads_available();
+  memset(t, 0, (size_t)team_bytes(n));
+  t->n = n;
+  t->helpers = (n < cores ? n : cores) - 1;
+  return t;
+}
+
+void team_close(team *t) {
+  if (!t || !t->started || t->forks != forks_seen()) return;
+  atomic_store(&t->quit, true);
+  pthread_mutex_lock(&t->mutex);
+  pthread_cond_broadcast(&t->wake);
+  pthread_mutex_unlock(&t->mutex);
+  pthread_join(t->host, NULL);
+  pthread_cond_destroy(&t->wake);
+  pthread_mutex_destroy(&t->mutex);
+  t->started = false;
+}
+
+static void team_poll(worker *w) {
+  team *t = w->team;
+  w->ticks = 0;
+  double time = now();
+  if (time - t->polled < POLL_SECONDS) return;
+  t->polled = time;
+  mem_allow(); /* it is the caller's code */
+  if (t->poll(t->poll_context) != 0) atomic_store(t->cancel, 1);
+  mem_forbid();
+}
+
+void team_run(team *t, worker_fn fn, void *context, atomic_int *cancel, int (*poll)(void *), void *poll_context) {
+  assert(!poll || cancel);
+  if (t->helpers && (!t->started || t->forks != forks_seen())) helpers_start(t);
+  t->fn = fn;
+  t->context = context;
+  t->cancel = cancel;
+  t->poll = poll;
+  t->poll_context = poll_context;
+  atomic_store_explicit(&t->done, 0, memory_order_relaxed);
+  for (int i = 0; i < t->n; i++) atomic_store_explicit(&t->shares[i].taken, 0, memory_order_relaxed);
+  uint64_t step = atomic_load(&t->gate) / GATE_STEP + 1;
+  atomic_store(&t->gate, step * GATE_STEP | GATE_OPEN);
+  if (atomic_load(&t->sleepers) > 0) {
+    pthread_mutex_lock(&t->mutex);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
+  }
+  fp_state saved = fp_enter();
+  step_member(t, 0);
+  fp_leave(saved);
+  atomic_fetch_and(&t->gate, ~GATE_OPEN);
+  for (int spin = 0; atomic_load(&t->gate) & GATE_INSIDE; spin++) {
+    if (spin < SPINS)
+      cpu_pause();
+    else
+      sched_yield();
+  }
+}
+
+/* Takes the next bite of a share of `units`. Returns false when none is left, or when the stage is over already. */
+static bool share_take(share *s, uint32_t stage, uint32_t units, uint32_t bite, uint32_t *begin, uint32_t *end) {
+  uint64_t seen = atomic_load_explicit(&s->taken, memory_order_relaxed);
+  for (;;) {
+    uint32_t at = (uint32_t)(seen >> 32), taken = at == stage ? (uint32_t)seen : 0;
+    if (at > stage || taken >= units) return false;
+    uint32_t next = units - taken < bite ? units : taken + bite;
+    if (atomic_compare_exchange_weak_explicit(&s->taken, &seen, (uint64_t)stage << 32 | next, memory_order_relaxed,
+                                              memory_order_relaxed)) {
+      *begin = taken;
+      *end = next;
+      return true;
+    }
+  }
+}
+
+void team_for(worker *w, int64_t units, int64_t bite, unit_fn fn, void *context) {
+  team *t = w->team;
+  assert(units >= 0 && units < INT32_MAX && bite > 0);
+  w->stage++;
+  w->due += (uint64_t)units;
+  uint64_t mine = 0;
+  for (int k = 0; k < w->n; k++) {
+    int owner = w->id + k < w->n ? w->id + k : w->id + k - w->n;
+    int64_t first = units * owner / w->n, last = units * (owner + 1) / w->n;
+    uint32_t begin, end;
+    while (share_take(&t->shares[owner], w->stage, (uint32_t)(last - first), (uint32_t)bite, &begin, &end)) {
+      if (!t->cancel || !atomic_load_explicit(t->cancel, memory_order_relaxed))
+        fn(w, context, first + begin, first + end);
+      mine += end - begin;
+      if (t->poll && w->id == 0 && ++w->ticks >= POLL_TICKS) team_poll(w);
+    }
+  }
+  if (mine) atomic_fetch_add_explicit(&t->done, mine, memory_order_acq_rel);
+  for (int spin = 0; atomic_load_explicit(&t->done, memory_order_acquire) < w->due;) {
+    if (++spin < SPINS) {
+      cpu_pause();
+    } else {
+      sched_yield();
+      if (t->poll && w->id == 0 && ++w->ticks >= POLL_TICKS) team_poll(w);
+    }
+  }
+}
+
+bool team_over(const worker *w, int64_t units) {
+  return atomic_load_explicit(&w->team->done, memory_order_relaxed) >= w->due + (uint64_t)units;
+}
+
+/* ---- loops outside a step ---------------------------------------------------------------------------------------------- */
+
+typedef struct loop {
+  int n;
+  _Atomic int64_t next;
+  int64_t units, bite;
+  void (*fn)(void *, int64_t, int64_t);
+  void *context;
+} loop;
+
+static void loop_member(loop *l) {
+  fp_state saved = fp_enter();
+  for (int64_t begin; (begin = atomic_fetch_add(&l->next, l->bite)) < l->units;)
+    l->fn(l->context, begin, begin + l->bite < l->units ? begin + l->bite : l->units);
+  fp_leave(saved);
+}
+
+static void *loop_region(void *argument) {
+  loop *l = argument;
+#pragma omp parallel num_threads(l->n) default(none) shared(l)
+  loop_member(l);
+  return NULL;
+}
+
+void threads_for(int n, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end), void *context) {
+  loop l = {.n = n, .next = 0, .units = units, .bite = bite, .fn = fn, .context = context};
+  pthread_t thread;
+  if (n == 1) {
+    loop_member(&l);
+  } else if (!forks_seen()) {
+    loop_region(&l);
+  } else if (pthread_create(&thread, NULL, loop_region, &l) == 0) {
+    pthread_join(thread, NULL); /* a thread that is new since the fork has no OpenMP threads to miss */
+  } else {
+    loop_member(&l);
+  }
+}
+
+/* The cgroup's processor quota in cores, rounded up; 0 where there is none. */
+static int cgroup_cores(void) {
+  double quota = 0, period = 0;
+  FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (file) {
+    if (fscanf(file, "%lf %lf", &quota, &period) != 2) quota = 0;
+    fclose(file);
+  } else {
+    FILE *q = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re"), *p = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
+    if (!q || !p || fscanf(q, "%lf", &quota) != 1 || fscanf(p, "%lf", &period) != 1) quota = 0;
+    if (q) fclose(q);
+    if (p) fclose(p);
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  int cores = (int)(quota / period);
+  return cores < quota / period ? cores + 1 : cores;
+}
+
+int threads_available(void) {
+  int cores = 0;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
+  if (cores < 1) cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  int quota = cgroup_cores();
+  if (quota > 0 && quota < cores) cores = quota;
+  if (cores < 1) cores = 1;
+  return cores < THREADS_MAX ? cores : THREADS_MAX;
+}

@@ -1,0 +1,140 @@
+/* cpu/backend: a session's working memory on the CPU, and the step that runs in it. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "cpu/cpu.h"
+
+/* Takes everything from s->arena, which only counts while it is not open. */
+static void lay_out(cpu_state *s, const config *c) {
+  const limits *l = &s->limits;
+  cpu_sizes z = s->sizes = cpu_sizes_of(c);
+  uint64_t rows = (uint64_t)l->rows;
+  int64_t longest = z.ld_dim > z.ld_heads ? z.ld_dim : z.ld_heads;
+  if (z.ld_hidden > longest) longest = z.ld_hidden;
+  int64_t bite = BITE_PANELS * LANES > z.head_pad ? BITE_PANELS * LANES : z.head_pad; /* outputs; at least a whole head */
+
+#define TAKE(pointer, n) pointer = arena_take(&s->arena, size_mul((n), sizeof *(pointer)))
+#define TAKE_ACT(act, n, floats)                                  \
+  do {                                                            \
+    (act)->ld = longest;                                          \
+    TAKE((act)->f, size_mul((n), (uint64_t)(floats)));            \
+    TAKE((act)->q, size_mul((n), (uint64_t)longest));             \
+    TAKE((act)->d, size_mul((n), (uint64_t)(longest / QBLOCK)));  \
+    TAKE((act)->start, size_mul((n), (uint64_t)(longest / QBLOCK))); \
+  } while (0)
+  s->team = arena_take(&s->arena, team_bytes(l->threads));
+  TAKE(s->scratch, (uint64_t)l->threads);
+  TAKE(s->x, rows * (uint64_t)z.ld_dim);
+  TAKE(s->rope, rows * (uint64_t)c->rope_dim);
+  TAKE(s->q, size_mul(rows, size_mul((uint64_t)c->n_heads, (uint64_t)z.head_pad)));
+  TAKE(s->a, rows * (uint64_t)z.ld_heads);
+  TAKE(s->h, rows * (uint64_t)z.ld_hidden);
+  TAKE_ACT(&s->shared, rows > (uint64_t)l->logits ? rows : (uint64_t)l->logits, z.ld_dim);
+  TAKE(s->logits, (uint64_t)l->logits * (uint64_t)z.ld_vocab);
+  TAKE(s->wanted, (uint64_t)l->logits);
+  TAKE(s->tiles, rows);
+  TAKE(s->chances, (uint64_t)c->vocab_size);
+  TAKE(s->nucleus, (uint64_t)c->vocab_size);
+  for (int i = 0; i < l->threads; i++) {
+    cpu_scratch unread, *scratch = s->scratch ? &s->scratch[i] : &unread;
+    TAKE_ACT(&scratch->solo, (uint64_t)SOLO_ROWS, z.ld_dim);
+    TAKE(scratch->tile, (uint64_t)(BLOCK_ROWS * bite));
+    TAKE(scratch->attend, (uint64_t)attend_scratch(z.head_pad));
+  }
+#undef TAKE
+#undef TAKE_ACT
+}
+
+static void plan_state(const config *c, const limits *l, uint64_t *kv, uint64_t *scratch) {
+  cpu_state s = {.limits = *l};
+  lay_out(&s, c);
+  *kv = size_mul((uint64_t)l->pages, s.sizes.kv_page);
+  *scratch = s.arena.used;
+}
+
+static void close_state(void *state) {
+  cpu_state *s = state;
+  if (s) {
+    team_close(s->team);
+    arena_close(&s->kv);
+    arena_close(&s->arena);
+  }
+  mem_free(s);
+}
+
+static llama2_status open_state(const void *weights, const limits *l, void **state) {
+  const cpu_weights *w = weights;
+  uint64_t kv, scratch;
+  plan_state(&w->config, l, &kv, &scratch);
+  cpu_state *s = mem_new(sizeof *s);
+  if (!s) return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *s, 0, "no memory for a session's description");
+  s->weights = w;
+  s->limits = *l;
+  llama2_status status = arena_open(&s->arena, scratch, "activations");
+  if (status == LLAMA2_OK) status = arena_open(&s->kv, kv, "KV cache");
+  if (status == LLAMA2_OK) {
+    lay_out(s, &w->config);
+    team_init(s->team, l->threads);
+    *state = s;
+  } else {
+    close_state(s);
+  }
+  return status;
+}
+
+/* Rows of one sequence, as many as fill a pass over keys and values with their queries. */
+static void find_tiles(cpu_state *s, const step *step) {
+  const config *c = &s->weights->config;
+  int32_t most = ATTEND_QUERIES / (c->n_heads / c->n_kv_heads);
+  if (most < 1) most = 1;
+  s->n_tiles = 0;
+  for (int32_t i = 0; i < step->n_rows;) {
+    cpu_tile *tile = &s->tiles[s->n_tiles++];
+    tile->first = i;
+    for (tile->n = 0; i < step->n_rows && tile->n < most && step->rows[i].sequence == step->rows[tile->first].sequence; i++)
+      tile->n++;
+  }
+}
+
+static void run_member(worker *w, void *state) {
+  cpu_state *s = state;
+  cpu_lane lane = {w, s};
+  s->forward(&backend_cpu, &lane, s->step);
+}
+
+static void run(void *state, const step *step, forward_fn *forward, const interrupt *i) {
+  cpu_state *s = state;
+  s->step = step;
+  s->forward = forward;
+  find_tiles(s, step);
+  for (int32_t r = 0; r < step->n_rows; r++)
+    if (step->rows[r].logits >= 0) s->wanted[step->rows[r].logits] = r;
+  team_run(s->team, run_member, s, i->cancel, i->poll, i->context);
+}
+
+static const float *logits(const void *state, int32_t slot) {
+  const cpu_state *s = state;
+  return s->logits + slot * s->sizes.ld_vocab;
+}
+
+const backend backend_cpu = {
+    .name = "cpu",
+    .memory = mem_available,
+    .plan_weights = cpu_plan_weights,
+    .prepare = cpu_prepare,
+    .release = cpu_release,
+    .describe = cpu_describe,
+    .plan_state = plan_state,
+    .open = open_state,
+    .close = close_state,
+    .run = run,
+    .embed = cpu_embed,
+    .qkv = cpu_qkv,
+    .attend = cpu_attend,
+    .attn_out = cpu_attn_out,
+    .ffn_up = cpu_ffn_up,
+    .ffn_down = cpu_ffn_down,
+    .head = cpu_head,
+    .logits = logits,
+    .sample = cpu_sample,
+};

@@ -1,0 +1,108 @@
+/* cpu/cpu: what the CPU backend's files share: packed weights, and a session's working memory. */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include "base/memory.h"
+#include "base/threads.h"
+#include "cpu/kernels.h"
+#include "cpu/matrix.h"
+#include "model/backend.h"
+
+#define SOLO_ROWS 2  /* up to so many rows each worker normalises and quantises for itself: cheaper than a wait */
+#define BLOCK_ROWS 64 /* rows whose outputs a stage keeps by while it finishes them */
+#define BITE_PANELS 16 /* panels of a bite at most */
+
+typedef struct cpu_layer {
+  float *attention_norm; /* (ld_dim) */
+  matrix qkv;            /* n_heads query, n_kv_heads key, n_kv_heads value heads, each of head_pad rows; dim */
+  matrix wo;             /* (dim, n_heads * head_dim) */
+  float *ffn_norm;       /* (ld_dim) */
+  matrix gate_up;        /* panel 2 i: rows of W1; panel 2 i + 1: the same rows of W3; dim */
+  matrix w2;             /* (dim, hidden_dim) */
+} cpu_layer;
+
+typedef struct cpu_weights {
+  config config;
+  const kernels *kernels;
+  arena arena;
+  matrix embedding;  /* (vocab_size, dim) */
+  matrix classifier; /* (vocab_size, dim); the same data where it is shared */
+  float *final_norm; /* (ld_dim) */
+  double *rope;      /* (rope_dim / 2) frequencies */
+  cpu_layer *layers; /* (n_layers) */
+} cpu_weights;
+
+/* Lengths of padded rows. */
+typedef struct cpu_sizes {
+  int64_t head_pad;      /* head_dim, to LANES */
+  int64_t ld_dim;        /* dim, to QBLOCK */
+  int64_t ld_heads;      /* n_heads * head_dim, to QBLOCK */
+  int64_t ld_hidden;     /* hidden_dim, to QBLOCK */
+  int64_t ld_vocab;      /* vocab_size, to LANES */
+  uint64_t kv_block;     /* bytes of one head's keys and values in a page */
+  uint64_t kv_page;      /* bytes of a page: (n_layers, n_kv_heads) blocks */
+} cpu_sizes;
+
+cpu_sizes cpu_sizes_of(const config *c);
+
+/* Rows of one sequence that are attended together. */
+typedef struct cpu_tile {
+  int32_t first, n;
+} cpu_tile;
+
+/* What a worker has for itself. */
+typedef struct cpu_scratch {
+  act solo;     /* (SOLO_ROWS, the longest row) */
+  float *tile;  /* (BLOCK_ROWS, outputs of a bite) */
+  float *attend;
+} cpu_scratch;
+
+typedef struct cpu_state {
+  const cpu_weights *weights;
+  limits limits;
+  cpu_sizes sizes;
+  arena arena, kv;
+  team *team;
+  cpu_scratch *scratch; /* (threads) */
+
+  float *x;      /* (rows, ld_dim) the residual stream */
+  float *rope;   /* (rows, rope_dim) cosine and sine of each pair */
+  float *q;      /* (rows, n_heads * head_pad) */
+  float *a;      /* (rows, ld_heads) */
+  float *h;      /* (rows, ld_hidden) */
+  act shared;    /* (rows, the longest row) activations as the next product reads them */
+  float *logits; /* (slots, ld_vocab) */
+
+  int32_t *wanted;   /* (slots) the rows whose logits are wanted */
+  cpu_tile *tiles;   /* (rows) */
+  int32_t n_tiles;
+
+  float *chances;    /* (vocab_size) for sampling */
+  int32_t *nucleus;  /* (vocab_size) */
+
+  const step *step;
+  forward_fn *forward;
+} cpu_state;
+
+/* What run() hands to the stages. */
+typedef struct cpu_lane {
+  worker *worker;
+  cpu_state *state;
+} cpu_lane;
+
+llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *options, uint64_t *weights, uint64_t *load);
+llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *options, void **weights);
+void cpu_release(void *weights);
+void cpu_describe(const void *weights, llama2_model_info *info);
+
+llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
+
+void cpu_embed(void *lane, const step *s);
+void cpu_qkv(void *lane, const step *s, int32_t layer);
+void cpu_attend(void *lane, const step *s, int32_t layer);
+void cpu_attn_out(void *lane, const step *s, int32_t layer);
+void cpu_ffn_up(void *lane, const step *s, int32_t layer);
+void cpu_ffn_down(void *lane, const step *s, int32_t layer);
+void cpu_head(void *lane, const step *s);
+
+#endif

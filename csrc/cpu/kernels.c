@@ -1,0 +1,75 @@
+#include "cpu/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+#define BIT(word, n) ((word) >> (n) & 1)
+
+/* Which registers the operating system saves when it switches threads (XCR0). */
+static uint64_t saved_state(void) {
+  uint32_t low, high;
+  __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t)high << 32 | low;
+}
+
+static bool has_avx2(void) {
+  uint32_t a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+  bool fma = BIT(c, 12), osxsave = BIT(c, 27), avx = BIT(c, 28), f16c = BIT(c, 29);
+  if (!fma || !osxsave || !avx || !f16c || (saved_state() & 0x6) != 0x6) return false;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && BIT(b, 5);
+}
+
+static bool has_avx512(void) {
+  uint32_t a, b, c, d;
+  if (!has_avx2() || (saved_state() & 0xe6) != 0xe6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  return BIT(b, 16) && BIT(b, 17) && BIT(b, 30) && BIT(b, 31) && BIT(c, 11); /* F, DQ, BW, VL, VNNI */
+}
+#endif
+
+static bool has_scalar(void) { return true; }
+
+/* The best first. */
+static const struct {
+  const kernels *table;
+  bool (*present)(void);
+} known[] = {
+#if defined(__x86_64__)
+    {&kernels_avx512, has_avx512},
+    {&kernels_avx2, has_avx2},
+#endif
+    {&kernels_scalar, has_scalar},
+};
+
+#define N_KNOWN (sizeof known / sizeof *known)
+
+static const kernels *best(void) {
+  size_t i = 0;
+  while (!known[i].present()) i++;
+  return known[i].table;
+}
+
+const char *kernels_best(void) { return best()->isa; }
+
+llama2_status kernels_find(const char *isa, const kernels **found) {
+  const char *from = "isa";
+  if (!isa || !*isa) {
+    isa = getenv("LLAMA2_ISA");
+    from = "LLAMA2_ISA";
+  }
+  if (!isa || !*isa) {
+    *found = best();
+    return LLAMA2_OK;
+  }
+  for (size_t i = 0; i < N_KNOWN; i++) {
+    if (strcmp(known[i].table->isa, isa) != 0) continue;
+    if (!known[i].present())
+      return status_fail(LLAMA2_ERR_DEVICE, "%s: this processor lacks %s; the best it has is %s", from, isa, kernels_best());
+    *found = known[i].table;
+    return LLAMA2_OK;
+  }
+  return status_fail(LLAMA2_ERR_DEVICE, "%s: unknown instruction set '%s', expected scalar, avx2 or avx512", from, isa);
+}

@@ -1,0 +1,100 @@
+#include "cpu/matrix.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/file.h"
+#include "base/half.h"
+#include "base/memory.h"
+
+static int64_t scale_bytes(int32_t dtype) { return dtype == LLAMA2_Q8_0 ? 2 : 4; }
+
+/* Byte of value k of panel row `lane`. */
+static int64_t q8_index(int64_t k, int lane) { return k / 4 * (LANES * 4) + lane * 4 + k % 4; }
+
+uint64_t matrix_shape(matrix *m, int32_t dtype, int64_t rows, int64_t cols) {
+  m->dtype = dtype;
+  m->rows = rows;
+  m->cols = cols;
+  m->n_panels = ceil_div(rows, LANES);
+  m->k = dtype == LLAMA2_F32 ? cols : round_up(cols, QBLOCK);
+  uint64_t bytes = dtype == LLAMA2_F32 ? (uint64_t)m->k * LANES * 4
+                                       : (uint64_t)(m->k * LANES + m->k / QBLOCK * LANES * scale_bytes(dtype));
+  m->panel_bytes = size_round_up(bytes, MEM_ALIGN);
+  return size_mul(m->panel_bytes, (uint64_t)m->n_panels);
+}
+
+/* One block of panel row `lane` to int8 and a float16 scale, to the nearest. */
+static void pack_q8_0(const matrix *m, unsigned char *panel, int lane, int64_t block, const float *x, int64_t n) {
+  float most = 0;
+  for (int64_t i = 0; i < n; i++) {
+    float a = x[i] < 0 ? -x[i] : x[i];
+    most = a > most ? a : most;
+  }
+  uint16_t scale = half_from_f32(most / 127.0f);
+  if (scale >= 0x7c00) scale = 0x7bff; /* the largest float16; values beyond it are cut */
+  float d = half_to_f32(scale), inverse = d > 0 ? 1.0f / d : 0;
+  ((uint16_t *)matrix_scales(m, panel))[block * LANES + lane] = scale;
+  for (int64_t i = 0; i < n; i++) {
+    float v = x[i] * inverse;
+    v = v > 127.0f ? 127.0f : v > -127.0f ? v : -127.0f;
+    v = (v + 12582912.0f) - 12582912.0f; /* 1.5 * 2^23: rounds to the nearest integer, ties to even */
+    panel[q8_index(block * QBLOCK + i, lane)] = (unsigned char)((int32_t)v + 128);
+  }
+}
+
+static void keep_q8_f(const matrix *m, unsigned char *panel, int lane, const tensor *t, int64_t row) {
+  int64_t first = row * t->cols;
+  const int8_t *q = (const int8_t *)t->data + first;
+  float *d = (float *)matrix_scales(m, panel);
+  for (int64_t k = 0; k < m->cols; k++) panel[q8_index(k, lane)] = (unsigned char)(q[k] + 128);
+  for (int64_t b = 0; b < m->k / QBLOCK; b++)
+    d[b * LANES + lane] = load_f32(t->scales + (first + b * QBLOCK) / t->group * 4);
+}
+
+bool matrix_keeps(const tensor *t) { return t->dtype == LLAMA2_Q8_F && t->cols % QBLOCK == 0 && t->group % QBLOCK == 0; }
+
+void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES]) {
+  enum { CHUNK = 512 }; /* columns at a time: small enough to stay in the first cache while lanes are interleaved */
+  unsigned char *out = m->data + (uint64_t)panel * m->panel_bytes;
+  if (m->dtype != LLAMA2_F32) memset(out, 128, (size_t)(m->k * LANES));
+  for (int64_t first = 0; first < m->cols; first += CHUNK) {
+    int64_t n = m->cols - first < CHUNK ? m->cols - first : CHUNK;
+    for (int lane = 0; lane < LANES; lane++) {
+      const tensor *t = sources[lane].tensor;
+      float values[CHUNK];
+      if (!t) continue;
+      if (m->dtype == LLAMA2_Q8_F) {
+        if (first == 0) keep_q8_f(m, out, lane, t, sources[lane].row);
+        continue;
+      }
+      tensor_values(t, sources[lane].row, first, n, values);
+      if (m->dtype == LLAMA2_F32) {
+        float *f = (float *)out + first * LANES + lane;
+        for (int64_t k = 0; k < n; k++) f[k * LANES] = values[k];
+      } else {
+        for (int64_t k = 0; k < n; k += QBLOCK)
+          pack_q8_0(m, out, lane, (first + k) / QBLOCK, values + k, n - k < QBLOCK ? n - k : QBLOCK);
+      }
+    }
+  }
+}
+
+void matrix_row(const matrix *m, int64_t row, float *out) {
+  const unsigned char *panel = m->data + (uint64_t)(row / LANES) * m->panel_bytes;
+  int lane = (int)(row % LANES);
+  assert(row < m->rows);
+  if (m->dtype == LLAMA2_F32) {
+    for (int64_t k = 0; k < m->cols; k++) out[k] = ((const float *)panel)[k * LANES + lane];
+    return;
+  }
+  const unsigned char *scales = matrix_scales(m, panel);
+  for (int64_t b = 0; b * QBLOCK < m->cols; b++) {
+    float d = m->dtype == LLAMA2_Q8_0 ? half_to_f32(((const uint16_t *)scales)[b * LANES + lane])
+                                      : ((const float *)scales)[b * LANES + lane];
+    int64_t n = m->cols - b * QBLOCK < QBLOCK ? m->cols - b * QBLOCK : QBLOCK;
+    for (int64_t i = 0; i < n; i++)
+      out[b * QBLOCK + i] = (float)(panel[q8_index(b * QBLOCK + i, lane)] - 128) * d;
+  }
+}

@@ -1,0 +1,58 @@
+/* cpu/matrix: weights as the kernels read them.
+ *
+ * A matrix is cut into panels of 16 rows, so that 16 outputs share a vector and each output is one lane:
+ *   F32          [k][16] float32
+ *   Q8_0, Q8_F   [k / 32][8][16][4] bytes: block, four k at a time, row, the value + 128; then [k / 32][16] scales,
+ *                float16 for Q8_0 and float32 for Q8_F
+ * Rows and k beyond the matrix are zeros. Activations are quantised per 32 values to int8 with a float32 scale. */
+#ifndef CPU_MATRIX_H
+#define CPU_MATRIX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format/dtype.h"
+
+#define LANES 16
+
+typedef struct matrix {
+  int32_t dtype;
+  int64_t rows, cols;
+  int64_t k;            /* columns as stored: cols, or the next multiple of QBLOCK */
+  int64_t n_panels;
+  uint64_t panel_bytes;
+  unsigned char *data;  /* n_panels * panel_bytes */
+} matrix;
+
+/* Rows of activations in the forms that kernels read. ld is a multiple of QBLOCK; values past the end are zeros. */
+typedef struct act {
+  int64_t ld;
+  float *f;       /* (rows, ld) */
+  int8_t *q;      /* (rows, ld) */
+  float *d;       /* (rows, ld / QBLOCK) scales */
+  int32_t *start; /* (rows, ld / QBLOCK) -128 * the sum of a block's q: takes back the 128 added to each weight */
+} act;
+
+/* Sets the shape of a matrix that will hold (rows, cols) values of `dtype`; returns its bytes, or SIZE_BAD. */
+uint64_t matrix_shape(matrix *m, int32_t dtype, int64_t rows, int64_t cols);
+
+static inline const unsigned char *matrix_scales(const matrix *m, const unsigned char *panel) {
+  return panel + m->k * LANES;
+}
+
+/* Where a panel's row comes from; tensor NULL: a row of zeros. */
+typedef struct matrix_source {
+  const tensor *tensor;
+  int64_t row;
+} matrix_source;
+
+/* Whether blocks of QBLOCK values of a Q8_F tensor each lie inside one group, so that they can be kept as they are. */
+bool matrix_keeps(const tensor *t);
+
+/* Packs one panel, of any dtype from any; a Q8_F panel needs tensors that matrix_keeps() accepts. Panels start as zeros. */
+void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES]);
+
+/* Row `row` as float32: out[0..cols). */
+void matrix_row(const matrix *m, int64_t row, float *out);
+
+#endif

@@ -1,0 +1,84 @@
+/* cpu/sample: draws a token from logits, as llama2.c's sampler does: temperature, softmax, one random number, and either the
+ * whole distribution or its nucleus (Holtzman et al., 2019). Probabilities stay unnormalised: they are compared with shares
+ * of their sum. */
+#include "base/random.h"
+#include "cpu/cpu.h"
+
+static int32_t draw_any(const float *chances, int32_t n, float r) {
+  float sum = 0;
+  for (int32_t i = 0; i < n; i++) {
+    sum += chances[i];
+    if (r < sum) return i;
+  }
+  return n - 1; /* rounding: the sum fell short of r */
+}
+
+/* Whether token a comes before token b: the likelier first, of equals the lower id. */
+static bool before(const float *chances, int32_t a, int32_t b) {
+  return chances[a] != chances[b] ? chances[a] > chances[b] : a < b;
+}
+
+static void sift(int32_t *heap, int64_t n, int64_t at, const float *chances) {
+  for (;;) {
+    int64_t child = 2 * at + 1;
+    if (child >= n) return;
+    if (child + 1 < n && before(chances, heap[child + 1], heap[child])) child++;
+    if (!before(chances, heap[child], heap[at])) return;
+    int32_t moved = heap[at];
+    heap[at] = heap[child];
+    heap[child] = moved;
+    at = child;
+  }
+}
+
+/* Tokens leave a heap in order of chance until they exceed the share `limit`; one of them is drawn. heap: (n) the ids that
+ * may be among them; those that left are moved behind the heap's end. */
+static int32_t draw_nucleus(const float *chances, int32_t *heap, int64_t n, float limit, float coin) {
+  float sum = 0;
+  int64_t left = n;
+  for (int64_t i = n / 2; i-- > 0;) sift(heap, n, i, chances);
+  while (left > 0) {
+    int32_t token = heap[0];
+    heap[0] = heap[--left];
+    sift(heap, left, 0, chances);
+    heap[left] = token;
+    sum += chances[token];
+    if (sum > limit) break;
+  }
+  float r = coin * sum, at = 0;
+  for (int64_t i = n; i-- > left;) {
+    at += chances[heap[i]];
+    if (r < at) return heap[i];
+  }
+  return heap[left];
+}
+
+llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token) {
+  cpu_state *s = state;
+  const kernels *k = s->weights->kernels;
+  int32_t n = s->weights->config.vocab_size;
+  const float *logits = s->logits + slot * s->sizes.ld_vocab;
+  bool finite;
+  float most = k->greatest(logits, n, &finite);
+  if (!finite)
+    return status_fail(LLAMA2_ERR_NUMERIC, "the logits are not finite numbers: the checkpoint's weights are damaged");
+  if (sampling->temperature == 0) {
+    int32_t i = 0;
+    while (logits[i] != most) i++;
+    *token = i;
+    return LLAMA2_OK;
+  }
+  float scale = sampling->temperature > 1e-30f ? 1.0f / sampling->temperature : 1e30f; /* finite */
+  float sum = k->exp_sum(s->chances, logits, n, most, scale);
+  float coin = random_unit(&sampling->rng);
+  if (sampling->top_p <= 0 || sampling->top_p >= 1) {
+    *token = draw_any(s->chances, n, coin * sum);
+  } else {
+    /* What is less likely than this cannot be in the nucleus: all such together fall short of 1 - top_p. */
+    float least = n > 1 ? (1.0f - sampling->top_p) / (float)(n - 1) * sum : 0;
+    if (least > 1) least = 1; /* the likeliest token's chance, which always may */
+    int64_t n_nucleus = k->at_least(s->nucleus, s->chances, n, least);
+    *token = draw_nucleus(s->chances, s->nucleus, n_nucleus, sampling->top_p * sum, coin);
+  }
+  return LLAMA2_OK;
+}

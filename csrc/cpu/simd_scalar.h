@@ -1,0 +1,145 @@
+/* cpu/simd_scalar: sixteen lanes in plain C. It is the definition: every other simd_*.h does the same, bit for bit. */
+#ifndef CPU_SIMD_SCALAR_H
+#define CPU_SIMD_SCALAR_H
+
+#include <math.h> /* fmaf: exactly rounded, hence the same everywhere */
+#include <stdint.h>
+#include <string.h>
+
+#include "base/half.h"
+
+typedef struct vf {
+  float v[16];
+} vf;
+typedef struct vi {
+  int32_t v[16];
+} vi;
+typedef struct vw { /* weights ready for vi_dot */
+  uint8_t v[64];
+} vw;
+
+#define EACH for (int i = 0; i < 16; i++)
+
+static inline vf vf_load(const float *p) {
+  vf r;
+  memcpy(r.v, p, sizeof r.v);
+  return r;
+}
+static inline void vf_store(float *p, vf a) { memcpy(p, a.v, sizeof a.v); }
+static inline vf vf_set(float x) {
+  vf r;
+  EACH r.v[i] = x;
+  return r;
+}
+static inline vf vf_load_half(const uint16_t *p) {
+  vf r;
+  EACH r.v[i] = half_to_f32(p[i]);
+  return r;
+}
+static inline vf vf_add(vf a, vf b) {
+  EACH a.v[i] += b.v[i];
+  return a;
+}
+static inline vf vf_sub(vf a, vf b) {
+  EACH a.v[i] -= b.v[i];
+  return a;
+}
+static inline vf vf_mul(vf a, vf b) {
+  EACH a.v[i] *= b.v[i];
+  return a;
+}
+static inline vf vf_div(vf a, vf b) {
+  EACH a.v[i] /= b.v[i];
+  return a;
+}
+/* a * b + c, rounded once. */
+static inline vf vf_fma(vf a, vf b, vf c) {
+  EACH a.v[i] = fmaf(a.v[i], b.v[i], c.v[i]);
+  return a;
+}
+/* The second where the two do not compare. */
+static inline vf vf_max(vf a, vf b) {
+  EACH a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+static inline vf vf_min(vf a, vf b) {
+  EACH a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+static inline vf vf_abs(vf a) {
+  EACH a.v[i] = half_bits_f32(half_f32_bits(a.v[i]) & 0x7fffffff);
+  return a;
+}
+/* x where a < b, else y. */
+static inline vf vf_where_less(vf a, vf b, vf x, vf y) {
+  EACH x.v[i] = a.v[i] < b.v[i] ? x.v[i] : y.v[i];
+  return x;
+}
+/* Lanes n and on replaced by x. */
+static inline vf vf_keep(vf a, int n, float x) {
+  EACH if (i >= n) a.v[i] = x;
+  return a;
+}
+/* Bit i: a.lane[i] >= b.lane[i]. */
+static inline uint32_t vf_ge(vf a, vf b) {
+  uint32_t bits = 0;
+  EACH bits |= (uint32_t)(a.v[i] >= b.v[i]) << i;
+  return bits;
+}
+/* The tree of every reduction: lanes 8 apart, then 4, 2 and 1. */
+static inline float vf_sum(vf a) {
+  for (int step = 8; step; step /= 2)
+    for (int i = 0; i < step; i++) a.v[i] += a.v[i + step];
+  return a.v[0];
+}
+static inline float vf_top(vf a) {
+  for (int step = 8; step; step /= 2)
+    for (int i = 0; i < step; i++) a.v[i] = a.v[i] > a.v[i + step] ? a.v[i] : a.v[i + step];
+  return a.v[0];
+}
+/* 2^n as the bits of `shifted` say: shifted = n + 1.5 * 2^23, -126 <= n <= 127. */
+static inline vf vf_exp2_bits(vf shifted) {
+  EACH shifted.v[i] = half_bits_f32((half_f32_bits(shifted.v[i]) + 127) << 23);
+  return shifted;
+}
+
+static inline vi vi_set(int32_t x) {
+  vi r;
+  EACH r.v[i] = x;
+  return r;
+}
+static inline vf vi_to_f32(vi a) {
+  vf r;
+  EACH r.v[i] = (float)a.v[i];
+  return r;
+}
+/* What a block's dot product starts from, given act.start. */
+static inline vi vi_start(int32_t start) { return vi_set(start); }
+static inline vw vw_load(const uint8_t *p) {
+  vw r;
+  memcpy(r.v, p, sizeof r.v);
+  return r;
+}
+/* acc.lane[i] += the four products of w's bytes (value + 128) of row i with x's. */
+static inline vi vi_dot(vi acc, vw w, const int8_t *x) {
+  EACH for (int j = 0; j < 4; j++) acc.v[i] += (int32_t)w.v[4 * i + j] * x[j];
+  return acc;
+}
+/* Rounds to the nearest, ties to even, stores 16 int8, and returns their sum. |a| <= 127.5 */
+static inline int32_t vf_store_i8(int8_t *p, vf a) {
+  int32_t sum = 0;
+  EACH {
+    float r = (a.v[i] + 12582912.0f) - 12582912.0f;
+    int32_t q = r == r ? (int32_t)r : 0;
+    p[i] = (int8_t)q;
+    sum += q;
+  }
+  return sum;
+}
+
+#undef EACH
+
+#define TILE_ROWS 4  /* rows of activations that share a pass over a float panel */
+#define TILE_ROWS_Q 4 /* the same over an integer panel */
+
+#endif

@@ -1,0 +1,266 @@
+/* cpu/stages: the seven stages. Each is called by all workers of a step with the same arguments; what is inside team_for()
+ * is shared out among them. */
+#include <assert.h>
+#include <math.h>
+
+#include "cpu/cpu.h"
+#include "cpu/rope.h"
+
+/* ---- activations -------------------------------------------------------------------------------------------------------- */
+
+typedef struct prepare_job {
+  const cpu_state *state;
+  const float *x;       /* (…, ld) */
+  int64_t ld;
+  const float *norm;    /* NULL: as it is */
+  int64_t n;            /* values of a row that are not padding */
+  const int32_t *index; /* NULL, or which row of x is row i */
+  bool integer;
+  act out;
+} prepare_job;
+
+static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
+  (void)w;
+  prepare_job *j = context;
+  const kernels *k = j->state->weights->kernels;
+  for (int64_t i = begin; i < end; i++) {
+    const float *x = j->x + (j->index ? j->index[i] : i) * j->ld;
+    if (j->norm) {
+      float *out = j->out.f + i * j->out.ld;
+      /* The padding of x is zero, so it adds nothing to the mean's sum. */
+      k->rmsnorm(out, x, j->norm, j->n, j->state->weights->config.norm_eps);
+      x = out;
+    }
+    if (j->integer) {
+      int64_t blocks = j->out.ld / QBLOCK;
+      k->quantize(x, j->ld, j->out.q + i * j->out.ld, j->out.d + i * blocks, j->out.start + i * blocks);
+    }
+  }
+}
+
+/* Rows of x, normalised if `norm`, in the form that products with `m` read. units: of the stage that reads them. */
+static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const float *norm, const int32_t *index,
+                   int64_t n_rows, const matrix *m, int64_t units) {
+  cpu_state *s = lane->state;
+  bool solo = n_rows <= SOLO_ROWS;
+  prepare_job job = {.state = s, .x = x, .ld = ld, .norm = norm, .n = n, .index = index, .integer = m->dtype != LLAMA2_F32,
+                     .out = solo ? s->scratch[lane->worker->id].solo : s->shared};
+  job.out.ld = ld;
+  if (!norm && !job.integer) {
+    assert(!index);
+    job.out.f = (float *)x;
+  } else if (solo) {
+    if (!team_over(lane->worker, units)) prepare_rows(lane->worker, &job, 0, n_rows);
+  } else {
+    team_for(lane->worker, n_rows, 8, prepare_rows, &job);
+  }
+  return job.out;
+}
+
+static void multiply(const cpu_state *s, const matrix *m, int64_t panel, int64_t n_panels, const act *x, int64_t row,
+                     int64_t n_rows, float *out, int64_t ld_out, bool add) {
+  const kernels *k = s->weights->kernels;
+  matmul_fn *f = m->dtype == LLAMA2_F32 ? k->matmul_f32 : m->dtype == LLAMA2_Q8_0 ? k->matmul_q8_0 : k->matmul_q8_f;
+  f(m, panel, n_panels, x, row, n_rows, out, ld_out, add);
+}
+
+/* Panels of a bite: few enough for the threads to end together, in fours since the kernels take four at a time. */
+static int64_t bite_panels(const worker *w, int64_t n_panels) {
+  int64_t bite = n_panels / (4 * w->n) / 4 * 4;
+  return bite < 4 ? 4 : bite > BITE_PANELS ? BITE_PANELS : bite;
+}
+
+/* ---- a product whose outputs are used as they are --------------------------------------------------------------------- */
+
+typedef struct product_job {
+  const cpu_state *state;
+  const matrix *matrix;
+  act in;
+  int64_t n_rows;
+  float *out;
+  int64_t ld_out;
+  bool add;
+} product_job;
+
+static void product_panels(worker *w, void *context, int64_t begin, int64_t end) {
+  (void)w;
+  product_job *j = context;
+  multiply(j->state, j->matrix, begin, end - begin, &j->in, 0, j->n_rows, j->out + begin * LANES, j->ld_out, j->add);
+}
+
+static void product(cpu_lane *lane, product_job *job) {
+  team_for(lane->worker, job->matrix->n_panels, bite_panels(lane->worker, job->matrix->n_panels), product_panels, job);
+}
+
+/* ---- embed ----------------------------------------------------------------------------------------------------------------- */
+
+static void embed_rows(worker *w, void *context, int64_t begin, int64_t end) {
+  (void)w;
+  cpu_state *s = context;
+  const config *c = &s->weights->config;
+  for (int64_t i = begin; i < end; i++) {
+    matrix_row(&s->weights->embedding, s->step->rows[i].token, s->x + i * s->sizes.ld_dim);
+    rope_angles(s->rope + i * c->rope_dim, s->weights->rope, c->rope_dim / 2, s->step->rows[i].position);
+  }
+}
+
+void cpu_embed(void *lane, const step *step) {
+  cpu_lane *l = lane;
+  team_for(l->worker, step->n_rows, 4, embed_rows, l->state);
+}
+
+/* ---- qkv ---------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct layer_job {
+  cpu_state *state;
+  const cpu_layer *layer;
+  int32_t layer_index;
+  act in;
+} layer_job;
+
+/* Where a head's keys and values of the page that holds `position` begin. */
+static float *kv_block(const cpu_state *s, const kv_sequence *sequence, int32_t position, int32_t layer, int64_t kv_head) {
+  uint64_t block = (uint64_t)layer * (uint64_t)s->weights->config.n_kv_heads + (uint64_t)kv_head;
+  uint64_t page = (uint64_t)sequence->pages[position / KV_PAGE];
+  return (float *)(s->kv.base + page * s->sizes.kv_page + block * s->sizes.kv_block);
+}
+
+/* Takes one head of one row where it belongs. x: (head_pad) the head, which may be changed. */
+static void place_head(cpu_state *s, const row *r, int64_t row_index, int32_t layer, int64_t head, float *x) {
+  const config *c = &s->weights->config;
+  const float *angles = s->rope + row_index * c->rope_dim;
+  int64_t pad = s->sizes.head_pad, slot = r->position % KV_PAGE;
+  if (head < c->n_heads) {
+    rope_rotate(x, angles, c->rope_dim / 2);
+    float *q = s->q + (row_index * c->n_heads + head) * pad;
+    for (int64_t i = 0; i < pad; i++) q[i] = x[i];
+  } else if (head < c->n_heads + c->n_kv_heads) {
+    rope_rotate(x, angles, c->rope_dim / 2);
+    float *keys = kv_block(s, r->sequence, r->position, layer, head - c->n_heads);
+    for (int64_t i = 0; i < c->head_dim; i++) keys[i * KV_PAGE + slot] = x[i];
+  } else {
+    float *values = kv_block(s, r->sequence, r->position, layer, head - c->n_heads - c->n_kv_heads);
+    values += c->head_dim * KV_PAGE + slot * pad;
+    for (int64_t i = 0; i < pad; i++) values[i] = x[i];
+  }
+}
+
+static void qkv_heads(worker *w, void *context, int64_t begin, int64_t end) {
+  layer_job *j = context;
+  cpu_state *s = j->state;
+  float *tile = s->scratch[w->id].tile;
+  int64_t pad = s->sizes.head_pad, per_head = pad / LANES, width = (end - begin) * pad;
+  for (int64_t r = 0; r < s->step->n_rows; r += BLOCK_ROWS) {
+    int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
+    multiply(s, &j->layer->qkv, begin * per_head, (end - begin) * per_head, &j->in, r, n, tile, width, false);
+    for (int64_t i = 0; i < n; i++)
+      for (int64_t head = begin; head < end; head++)
+        place_head(s, &s->step->rows[r + i], r + i, j->layer_index, head, tile + i * width + (head - begin) * pad);
+  }
+}
+
+void cpu_qkv(void *lane, const step *step, int32_t layer) {
+  cpu_lane *l = lane;
+  cpu_state *s = l->state;
+  const config *c = &s->weights->config;
+  const cpu_layer *weights = &s->weights->layers[layer];
+  int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads, per_head = s->sizes.head_pad / LANES;
+  layer_job job = {s, weights, layer,
+                   prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, &weights->qkv, heads)};
+  int64_t bite = bite_panels(l->worker, heads * per_head) / per_head;
+  team_for(l->worker, heads, bite < 1 ? 1 : bite, qkv_heads, &job);
+}
+
+/* ---- attend ------------------------------------------------------------------------------------------------------------------- */
+
+static void attend_tiles(worker *w, void *context, int64_t begin, int64_t end) {
+  layer_job *j = context;
+  cpu_state *s = j->state;
+  const config *c = &s->weights->config;
+  int32_t group = c->n_heads / c->n_kv_heads;
+  attend_job job = {.head_dim = c->head_dim,
+                    .head_pad = s->sizes.head_pad,
+                    .scale = 1.0f / sqrtf((float)c->head_dim),
+                    .page_bytes = s->sizes.kv_page,
+                    .scratch = s->scratch[w->id].attend};
+  for (int64_t unit = begin; unit < end; unit++) {
+    const cpu_tile *tile = &s->tiles[unit / c->n_kv_heads];
+    int64_t kv_head = unit % c->n_kv_heads;
+    uint64_t block = (uint64_t)j->layer_index * (uint64_t)c->n_kv_heads + (uint64_t)kv_head;
+    job.base = s->kv.base + block * s->sizes.kv_block;
+    job.pages = s->step->rows[tile->first].sequence->pages;
+    job.n = 0;
+    for (int32_t i = tile->first; i < tile->first + tile->n; i++)
+      for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
+        job.q[job.n] = s->q + (i * c->n_heads + head) * s->sizes.head_pad;
+        job.out[job.n] = s->a + i * s->sizes.ld_heads + head * c->head_dim;
+        job.limit[job.n] = s->step->rows[i].position + 1;
+        if (++job.n == ATTEND_QUERIES) {
+          s->weights->kernels->attend(&job);
+          job.n = 0;
+        }
+      }
+    if (job.n) s->weights->kernels->attend(&job);
+  }
+}
+
+void cpu_attend(void *lane, const step *step, int32_t layer) {
+  (void)step;
+  cpu_lane *l = lane;
+  layer_job job = {.state = l->state, .layer_index = layer};
+  team_for(l->worker, (int64_t)l->state->n_tiles * l->state->weights->config.n_kv_heads, 1, attend_tiles, &job);
+}
+
+void cpu_attn_out(void *lane, const step *step, int32_t layer) {
+  cpu_lane *l = lane;
+  cpu_state *s = l->state;
+  const matrix *m = &s->weights->layers[layer].wo;
+  act in = prepare(l, s->a, s->sizes.ld_heads, 0, NULL, NULL, step->n_rows, m, m->n_panels);
+  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
+}
+
+/* ---- ffn --------------------------------------------------------------------------------------------------------------------------- */
+
+static void ffn_up_pairs(worker *w, void *context, int64_t begin, int64_t end) {
+  layer_job *j = context;
+  cpu_state *s = j->state;
+  float *tile = s->scratch[w->id].tile;
+  int64_t width = (end - begin) * LANES;
+  for (int64_t r = 0; r < s->step->n_rows; r += BLOCK_ROWS) {
+    int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
+    multiply(s, &j->layer->gate_up, 2 * begin, 2 * (end - begin), &j->in, r, n, tile, 2 * width, false);
+    for (int64_t i = 0; i < n; i++)
+      s->weights->kernels->silu_mul(s->h + (r + i) * s->sizes.ld_hidden + begin * LANES, tile + i * 2 * width, width);
+  }
+}
+
+void cpu_ffn_up(void *lane, const step *step, int32_t layer) {
+  cpu_lane *l = lane;
+  cpu_state *s = l->state;
+  const cpu_layer *weights = &s->weights->layers[layer];
+  int64_t pairs = weights->gate_up.n_panels / 2;
+  layer_job job = {s, weights, layer,
+                   prepare(l, s->x, s->sizes.ld_dim, s->weights->config.dim, weights->ffn_norm, NULL, step->n_rows,
+                           &weights->gate_up, pairs)};
+  team_for(l->worker, pairs, bite_panels(l->worker, 2 * pairs) / 2, ffn_up_pairs, &job);
+}
+
+void cpu_ffn_down(void *lane, const step *step, int32_t layer) {
+  cpu_lane *l = lane;
+  cpu_state *s = l->state;
+  const matrix *m = &s->weights->layers[layer].w2;
+  act in = prepare(l, s->h, s->sizes.ld_hidden, 0, NULL, NULL, step->n_rows, m, m->n_panels);
+  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
+}
+
+/* ---- head ---------------------------------------------------------------------------------------------------------------------------- */
+
+void cpu_head(void *lane, const step *step) {
+  cpu_lane *l = lane;
+  cpu_state *s = l->state;
+  const cpu_weights *w = s->weights;
+  if (step->n_logits == 0) return;
+  act in = prepare(l, s->x, s->sizes.ld_dim, w->config.dim, w->final_norm, s->wanted, step->n_logits, &w->classifier,
+                   w->classifier.n_panels);
+  product(l, &(product_job){s, &w->classifier, in, step->n_logits, s->logits, s->sizes.ld_vocab, false});
+}

@@ -1,0 +1,158 @@
+/* cpu/weights: packs a checkpoint into panels, and says beforehand what that takes. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/file.h"
+#include "cpu/cpu.h"
+#include "cpu/rope.h"
+
+cpu_sizes cpu_sizes_of(const config *c) {
+  cpu_sizes s = {
+      .head_pad = round_up(c->head_dim, LANES),
+      .ld_dim = round_up(c->dim, QBLOCK),
+      .ld_heads = round_up((int64_t)c->n_heads * c->head_dim, QBLOCK),
+      .ld_hidden = round_up(c->hidden_dim, QBLOCK),
+      .ld_vocab = round_up(c->vocab_size, LANES),
+  };
+  s.kv_block = size_round_up(size_mul((uint64_t)c->head_dim + (uint64_t)s.head_pad, KV_PAGE * sizeof(float)), MEM_ALIGN);
+  s.kv_page = size_mul(s.kv_block, size_mul((uint64_t)c->n_layers, (uint64_t)c->n_kv_heads));
+  return s;
+}
+
+/* A matrix to be, and where its rows come from: `parts` tensors, and which row of which is panel row i. */
+typedef struct packing {
+  matrix *target;
+  const cpu_weights *weights;
+  tensor parts[3];
+  matrix_source (*locate)(const struct packing *p, int64_t i);
+} packing;
+
+static matrix_source locate_plain(const packing *p, int64_t i) {
+  return i < p->parts[0].rows ? (matrix_source){&p->parts[0], i} : (matrix_source){NULL, 0};
+}
+
+/* Every head begins with a panel of its own, so that one worker has all of a head. */
+static matrix_source locate_heads(const packing *p, int64_t i) {
+  const config *c = &p->weights->config;
+  int64_t pad = round_up(c->head_dim, LANES), head = i / pad, at = i % pad;
+  int part = head < c->n_heads ? 0 : head < c->n_heads + c->n_kv_heads ? 1 : 2;
+  if (at >= c->head_dim) return (matrix_source){NULL, 0};
+  if (part > 0) head -= c->n_heads + (part - 1) * c->n_kv_heads;
+  return (matrix_source){&p->parts[part], head * c->head_dim + at};
+}
+
+/* Panels of W1 and W3 take turns, so that one worker has a gate and what it gates. */
+static matrix_source locate_pairs(const packing *p, int64_t i) {
+  int64_t panel = i / LANES, row = panel / 2 * LANES + i % LANES;
+  return row < p->parts[0].rows ? (matrix_source){&p->parts[panel % 2], row} : (matrix_source){NULL, 0};
+}
+
+static void pack_panels(void *context, int64_t begin, int64_t end) {
+  const packing *p = context;
+  for (int64_t panel = begin; panel < end; panel++) {
+    matrix_source sources[LANES];
+    for (int lane = 0; lane < LANES; lane++) sources[lane] = p->locate(p, panel * LANES + lane);
+    matrix_pack(p->target, panel, sources);
+  }
+}
+
+/* Lays a model out in w->arena and, if the arena is open, fills it; else only counts. */
+typedef struct builder {
+  cpu_weights *w;
+  const checkpoint *c;
+  int32_t quantize;
+  int threads;
+  uint64_t largest; /* bytes of the largest tensor in the file */
+} builder;
+
+/* An integer tensor keeps its values where its groups allow it; else it becomes what holds it exactly, or what was asked. */
+static int32_t packed_dtype(const builder *b, const tensor *t) {
+  if (matrix_keeps(t)) return LLAMA2_Q8_F;
+  return b->quantize == LLAMA2_Q8_0 ? LLAMA2_Q8_0 : LLAMA2_F32;
+}
+
+static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*locate)(const packing *, int64_t), int n_parts,
+                         const role *parts, int32_t layer) {
+  packing p = {.target = m, .weights = b->w, .locate = locate};
+  for (int i = 0; i < n_parts; i++) {
+    p.parts[i] = checkpoint_tensor(b->c, parts[i], layer);
+    if (p.parts[i].bytes > b->largest) b->largest = p.parts[i].bytes;
+  }
+  m->data = arena_take(&b->w->arena, matrix_shape(m, packed_dtype(b, &p.parts[0]), rows, p.parts[0].cols));
+  if (!m->data) return;
+  threads_for(b->threads, m->n_panels, 8, pack_panels, &p);
+  for (int i = 0; i < n_parts; i++) checkpoint_done(b->c, &p.parts[i]);
+}
+
+static float *build_norm(builder *b, role role, int32_t layer) {
+  tensor t = checkpoint_tensor(b->c, role, layer);
+  float *norm = arena_take(&b->w->arena, (uint64_t)round_up(t.cols, QBLOCK) * sizeof(float));
+  if (norm) tensor_values(&t, 0, 0, t.cols, norm);
+  return norm;
+}
+
+static void build(builder *b) {
+  cpu_weights *w = b->w;
+  const config *c = &w->config;
+  cpu_sizes sizes = cpu_sizes_of(c);
+  w->rope = arena_take(&w->arena, (uint64_t)(c->rope_dim / 2) * sizeof(double));
+  if (w->rope) rope_frequencies(w->rope, (double)c->rope_theta, c->rope_dim);
+  build_matrix(b, &w->embedding, c->vocab_size, locate_plain, 1, (const role[]){ROLE_EMBEDDING}, 0);
+  for (int32_t i = 0; i < c->n_layers; i++) {
+    cpu_layer unread, *l = w->layers ? &w->layers[i] : &unread;
+    int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads;
+    l->attention_norm = build_norm(b, ROLE_ATTENTION_NORM, i);
+    build_matrix(b, &l->qkv, heads * sizes.head_pad, locate_heads, 3, (const role[]){ROLE_WQ, ROLE_WK, ROLE_WV}, i);
+    build_matrix(b, &l->wo, c->dim, locate_plain, 1, (const role[]){ROLE_WO}, i);
+    l->ffn_norm = build_norm(b, ROLE_FFN_NORM, i);
+    build_matrix(b, &l->gate_up, 2 * round_up(c->hidden_dim, LANES), locate_pairs, 2, (const role[]){ROLE_W1, ROLE_W3}, i);
+    build_matrix(b, &l->w2, c->dim, locate_plain, 1, (const role[]){ROLE_W2}, i);
+  }
+  w->final_norm = build_norm(b, ROLE_FINAL_NORM, 0);
+  if (c->shared_classifier)
+    w->classifier = w->embedding;
+  else
+    build_matrix(b, &w->classifier, c->vocab_size, locate_plain, 1, (const role[]){ROLE_CLASSIFIER}, 0);
+}
+
+llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *options, uint64_t *weights, uint64_t *load) {
+  cpu_weights w = {.config = c->config};
+  builder b = {.w = &w, .c = c, .quantize = options->quantize};
+  RETURN_IF_FAILED(kernels_find(options->isa, &w.kernels));
+  build(&b);
+  *weights = size_add(w.arena.used, size_mul((uint64_t)c->config.n_layers, sizeof(cpu_layer)));
+  *load = b.largest;
+  return LLAMA2_OK;
+}
+
+llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *options, void **weights) {
+  uint64_t bytes, load;
+  RETURN_IF_FAILED(cpu_plan_weights(c, options, &bytes, &load));
+  cpu_weights *w = mem_new(sizeof *w);
+  if (!w) return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *w, 0, "no memory for a model's description");
+  w->config = c->config;
+  llama2_status status = kernels_find(options->isa, &w->kernels);
+  if (status == LLAMA2_OK) status = arena_open(&w->arena, bytes, "model weights");
+  if (status == LLAMA2_OK) {
+    builder b = {.w = w, .c = c, .quantize = options->quantize, .threads = options->threads};
+    w->layers = arena_take(&w->arena, (uint64_t)c->config.n_layers * sizeof(cpu_layer));
+    build(&b);
+    *weights = w;
+  } else {
+    cpu_release(w);
+  }
+  return status;
+}
+
+void cpu_release(void *weights) {
+  cpu_weights *w = weights;
+  if (w) arena_close(&w->arena);
+  mem_free(w);
+}
+
+void cpu_describe(const void *weights, llama2_model_info *info) {
+  const cpu_weights *w = weights;
+  info->dtype = w->layers[0].qkv.dtype;
+  info->weight_bytes = w->arena.used;
+  info->isa = w->kernels->isa;
+}

@@ -1,0 +1,30 @@
+/* engine/model: a loaded model, and what a checkpoint would take before it is loaded. */
+#ifndef ENGINE_MODEL_H
+#define ENGINE_MODEL_H
+
+#include "model/backend.h"
+
+#define DEFAULT_BATCH 256
+#define LOGIT_ROWS 64 /* rows whose logits a session holds at once */
+
+struct llama2_model {
+  const backend *backend;
+  void *weights;
+  config config;
+  llama2_model_info info;
+};
+
+/* Options with defaults replaced by their values. Errors: ARGUMENT, CONTEXT. */
+llama2_status model_options_resolve(const llama2_model_options *options, llama2_model_options *resolved);
+llama2_status session_options_resolve(const config *c, const llama2_session_options *options,
+                                      llama2_session_options *resolved);
+
+/* The room that a session with resolved options needs. */
+limits session_limits(const llama2_session_options *resolved);
+
+llama2_status model_plan(const char *path, const llama2_model_options *model_options,
+                         const llama2_session_options *session_options, llama2_plan *plan);
+llama2_status model_load(const char *path, const llama2_model_options *options, llama2_model **model);
+void model_free(llama2_model *model);
+
+#endif

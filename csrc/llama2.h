@@ -1,0 +1,262 @@
+/* llama2.h: the public interface of llama2py's C core, and the only header a program needs.
+ *
+ * A model is read once, is immutable from then on, and may be shared by any number of threads. A session is one
+ * sequence of tokens with its KV cache; it is mutable and belongs to one caller at a time. A tokenizer is immutable.
+ *
+ * Every function that can fail returns a llama2_status. On anything but LLAMA2_OK the outputs are untouched unless the
+ * function says otherwise, nothing is left half made, and llama2_last_error() holds, for the calling thread, one line
+ * that names what was wrong, where, what was found and what was expected. The library never prints, exits or aborts.
+ *
+ * Files are untrusted input: each offset, size and product in them is checked before it is used. Text is UTF-8 and is
+ * checked too. Passing an invalid handle or a NULL that is not allowed is a programmer error and is asserted.
+ */
+#ifndef LLAMA2_H
+#define LLAMA2_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LLAMA2_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define LLAMA2_API __attribute__((visibility("default")))
+#else
+#define LLAMA2_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The declarations between the two cffi marks are also read by the Python build, so that they are stated once.
+ * cffi: begin */
+
+/* ---- status ------------------------------------------------------------------------------------------------------- */
+
+/* The numbers are pinned: they never change and are never reused. */
+typedef enum llama2_status {
+  LLAMA2_OK = 0,
+  LLAMA2_ERR_ARGUMENT = 1,  /* an argument is out of its range */
+  LLAMA2_ERR_IO = 2,        /* a file cannot be opened or read */
+  LLAMA2_ERR_FORMAT = 3,    /* a checkpoint is damaged, or not of a known format */
+  LLAMA2_ERR_TOKENIZER = 4, /* a tokenizer file is damaged, missing, or of another vocabulary */
+  LLAMA2_ERR_TEXT = 5,      /* text is not valid UTF-8 */
+  LLAMA2_ERR_MEMORY = 6,    /* required / available are bytes */
+  LLAMA2_ERR_CONTEXT = 7,   /* more tokens than the context holds; required / available are tokens */
+  LLAMA2_ERR_CANCELLED = 8, /* llama2_session_cancel() or the poll function asked for it */
+  LLAMA2_ERR_DEVICE = 9,    /* the instruction set that was asked for is not known or not there */
+  LLAMA2_ERR_NUMERIC = 10   /* logits that are not finite numbers */
+} llama2_status;
+
+/* What went wrong last on the calling thread. */
+typedef struct llama2_error {
+  llama2_status status;
+  uint64_t required;  /* with LLAMA2_ERR_MEMORY bytes, with LLAMA2_ERR_CONTEXT tokens; else 0 */
+  uint64_t available; /* likewise */
+  char message[1024]; /* one line, UTF-8, ends in NUL; the empty string when nothing has failed */
+} llama2_error;
+
+/* Returns the calling thread's last error. The pointer stays valid while the thread lives; the next failing call on
+ * the same thread overwrites what it points to. */
+LLAMA2_API const llama2_error *llama2_last_error(void);
+
+/* ---- this machine -------------------------------------------------------------------------------------------------- */
+
+/* The library's version, "major.minor.patch". */
+LLAMA2_API const char *llama2_version(void);
+
+/* Cores that this process may really use: its affinity mask, and its cgroup's quota rounded up. At least 1. */
+LLAMA2_API int32_t llama2_cpu_count(void);
+
+/* The name of the fastest instruction set this processor and its operating system support: "scalar", "avx2", "avx512". */
+LLAMA2_API const char *llama2_isa_best(void);
+
+/* ---- models ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct llama2_model llama2_model;
+typedef struct llama2_session llama2_session;
+typedef struct llama2_tokenizer llama2_tokenizer;
+
+/* How a tensor's numbers are stored. */
+typedef enum llama2_dtype {
+  LLAMA2_KEEP = -1,  /* as an option: as the file has it */
+  LLAMA2_F32 = 0,    /* float32 */
+  LLAMA2_Q8_0 = 8,   /* blocks of 32 int8 and one float16 scale: 8.5 bits a weight */
+  LLAMA2_Q8_F = 1000 /* llama2.c's version 2: groups of int8 and one float32 scale */
+} llama2_dtype;
+
+typedef struct llama2_model_options {
+  const char *isa;  /* "scalar", "avx2", "avx512"; NULL: the environment's LLAMA2_ISA, else the best. Never changes a bit */
+  int32_t quantize; /* LLAMA2_KEEP, or LLAMA2_Q8_0: quantise float matrices while loading; int8 ones stay as they are */
+  int32_t threads;  /* threads that load; 0: llama2_cpu_count() */
+} llama2_model_options;
+
+typedef struct llama2_session_options {
+  int32_t context; /* tokens; 0: the model's own. Larger than the model's own is refused */
+  int32_t batch;   /* rows that one step takes at most; 0: 256. Never changes a bit of any logit */
+  int32_t threads; /* threads that compute, at most 256; 0: llama2_cpu_count(). Never changes a bit of any logit */
+} llama2_session_options;
+
+/* What running a checkpoint takes, in bytes. */
+typedef struct llama2_plan {
+  uint64_t weights;   /* the model in memory */
+  uint64_t load;      /* needed besides while it loads, and given back after */
+  uint64_t kv;        /* the session's KV cache, for its whole context */
+  uint64_t scratch;   /* the session's activations and logits */
+  uint64_t total;     /* weights + kv + scratch, or weights + load if that is more */
+  uint64_t available; /* what this process may still take: MemAvailable, or less where its cgroup says so */
+} llama2_plan;
+
+typedef struct llama2_model_info {
+  int32_t dim;             /* width of the residual stream */
+  int32_t hidden_dim;      /* width of the feed-forward layer */
+  int32_t n_layers;
+  int32_t n_heads;         /* query heads */
+  int32_t n_kv_heads;      /* key/value heads; divides n_heads */
+  int32_t head_dim;
+  int32_t vocab_size;
+  int32_t context;         /* tokens the model was trained for */
+  int32_t shared_classifier; /* 1: the classifier is the token embedding */
+  int32_t dtype;           /* llama2_dtype of the matrices in memory */
+  uint64_t parameters;     /* in the file, a shared classifier counted once */
+  uint64_t file_bytes;
+  uint64_t weight_bytes;   /* in memory */
+  const char *format;      /* "llama2.c v0", "llama2.c v1", "llama2.c v2"; static */
+  const char *isa;         /* the instruction set in use; static */
+} llama2_model_info;
+
+/* Options that ask for nothing: all defaults. */
+LLAMA2_API llama2_model_options llama2_model_defaults(void);
+LLAMA2_API llama2_session_options llama2_session_defaults(void);
+
+/* Says what `path` would take with these options, reading its header only. Safe on untrusted files.
+ * Errors: IO, FORMAT, ARGUMENT, DEVICE. A plan that does not fit is not an error here. */
+LLAMA2_API llama2_status llama2_plan_file(const char *path, const llama2_model_options *model_options,
+                                          const llama2_session_options *session_options, llama2_plan *plan);
+
+/* Reads the checkpoint at `path` and packs it for this machine. Safe on untrusted files. The file is not kept open.
+ * The caller owns *model and gives it back with llama2_model_free().
+ * Errors: IO, FORMAT, ARGUMENT, DEVICE, MEMORY (decided before anything large is taken). */
+LLAMA2_API llama2_status llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model);
+
+/* Frees a model; every session on it must be freed before. NULL is allowed. */
+LLAMA2_API void llama2_model_free(llama2_model *model);
+
+LLAMA2_API llama2_model_info llama2_model_describe(const llama2_model *model);
+
+/* ---- sessions ---------------------------------------------------------------------------------------------------------- */
+
+/* Makes an empty sequence. All its memory is reserved here; nothing is allocated while it computes. The model must
+ * outlive it. The caller owns *session. Errors: ARGUMENT, CONTEXT, MEMORY. */
+LLAMA2_API llama2_status llama2_session_new(const llama2_model *model, const llama2_session_options *options,
+                                            llama2_session **session);
+
+/* NULL is allowed. */
+LLAMA2_API void llama2_session_free(llama2_session *session);
+
+/* The options in force, with each default replaced by its value. */
+LLAMA2_API llama2_session_options llama2_session_describe(const llama2_session *session);
+
+/* Tokens in the sequence. A token that llama2_session_generate() drew last is counted once it has been computed. */
+LLAMA2_API int32_t llama2_session_length(const llama2_session *session);
+
+/* Forgets all but the first `length` tokens (0: start anew). Errors: ARGUMENT, if there are fewer. */
+LLAMA2_API llama2_status llama2_session_truncate(llama2_session *session, int32_t length);
+
+/* Appends tokens[0..n) and computes them, as many rows at once as the batch takes. n > 0.
+ * logits: NULL, or room for n * vocab_size floats, row-major: row i is what the model expects after tokens[i]. The last
+ * row stays readable through llama2_session_logits() either way. A token that llama2_session_generate() drew and that is not
+ * computed yet is forgotten: pass it in `tokens` to keep it.
+ * Errors: ARGUMENT (a token id outside the vocabulary), CONTEXT, CANCELLED. After an error the sequence is as before
+ * the call, and what `logits` holds is unspecified. */
+LLAMA2_API llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens, int32_t n, float *logits);
+
+/* The logits after the last computed token: vocab_size floats, owned by the session and valid until its next call.
+ * NULL when the sequence is empty or was truncated since. */
+LLAMA2_API const float *llama2_session_logits(const llama2_session *session);
+
+/* How tokens are drawn. */
+typedef struct llama2_sampling {
+  float temperature; /* finite, >= 0; 0: the likeliest token, of equals the one with the lower id */
+  float top_p;       /* in [0, 1]; 0 and 1: the whole distribution; else the smallest set of tokens that exceeds it */
+  uint64_t rng;      /* state of xorshift64* (Vigna, 2016); advanced by one draw a token unless temperature is 0. Not 0 */
+} llama2_sampling;
+
+typedef enum llama2_finish {
+  LLAMA2_FINISH_NONE = 0,   /* capacity reached; call again to go on */
+  LLAMA2_FINISH_STOP = 1,   /* a stop token was drawn; it is not among `tokens` */
+  LLAMA2_FINISH_LENGTH = 2  /* the context is full */
+} llama2_finish;
+
+/* Draws up to `capacity` tokens after the sequence so far, which must not be empty, computing each as needed. The last
+ * token drawn is computed only when more is asked for.
+ * stops[0..n_stops): tokens that end the text. tokens: room for `capacity` ids. *n_tokens: how many were drawn.
+ * Errors: ARGUMENT, CANCELLED, NUMERIC. After an error tokens[0..*n_tokens) are valid and the call may be repeated. */
+LLAMA2_API llama2_status llama2_session_generate(llama2_session *session, llama2_sampling *sampling,
+                                                 const int32_t *stops, int32_t n_stops, int32_t *tokens,
+                                                 int32_t capacity, int32_t *n_tokens, llama2_finish *finish);
+
+/* Advances the random state as drawing one token does, and returns the number drawn, in [0, 1). */
+LLAMA2_API float llama2_random(uint64_t *rng);
+
+/* Asks the call that is computing on this session, if any, to end with LLAMA2_ERR_CANCELLED soon (well under 0.1 s).
+ * May be called from any thread and from a signal handler. */
+LLAMA2_API void llama2_session_cancel(llama2_session *session);
+
+/* Has `poll(context)` called from the computing thread every few hundredths of a second while a call computes; a result other
+ * than 0 cancels the call. NULL: none. */
+LLAMA2_API void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context), void *context);
+
+/* ---- tokenizers --------------------------------------------------------------------------------------------------------- */
+
+/* Reads llama2.c's tokenizer.bin. vocab_size: what the model has, or 0 to take what the file holds. Safe on untrusted
+ * files. The caller owns *tokenizer. Errors: IO, TOKENIZER, MEMORY, ARGUMENT. */
+LLAMA2_API llama2_status llama2_tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer);
+
+/* Finds the tokenizer that belongs to a checkpoint: "tokenizer.bin", else the first "tok*.bin" by name, that holds
+ * exactly vocab_size entries, beside the checkpoint and then in the working directory. Writes its path to `path`
+ * (capacity bytes, NUL included). Errors: TOKENIZER (none fits; the message lists what was seen), ARGUMENT. */
+LLAMA2_API llama2_status llama2_tokenizer_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity);
+
+/* NULL is allowed. */
+LLAMA2_API void llama2_tokenizer_free(llama2_tokenizer *tokenizer);
+
+LLAMA2_API int32_t llama2_tokenizer_vocab_size(const llama2_tokenizer *tokenizer);
+
+/* Ids of the tokens that begin (<s>) and end (</s>) a text. */
+LLAMA2_API int32_t llama2_tokenizer_bos(const llama2_tokenizer *tokenizer);
+LLAMA2_API int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer);
+
+/* Turns text[0..n) into ids: merges by score as SentencePiece's BPE does, a space put before a text that is not empty,
+ * bytes for characters outside the vocabulary. tokens: room for `capacity` ids; n + 3 always suffices.
+ * Errors: TEXT (with the offset of the first bad byte), ARGUMENT (capacity; names what is needed), MEMORY. */
+LLAMA2_API llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos,
+                                                 int eos, int32_t *tokens, size_t capacity, size_t *n_tokens);
+
+/* Turns tokens back into text, a token at a time, and hands out whole UTF-8 characters only. Fill with zeros to start. */
+typedef struct llama2_text_stream {
+  int32_t previous;       /* the token before, as id + 1; 0 at the start */
+  int32_t n_pending;      /* bytes of an unfinished character */
+  unsigned char pending[8];
+} llama2_text_stream;
+
+/* The longest text that one llama2_text_stream_push() can give, in bytes. */
+LLAMA2_API size_t llama2_text_stream_bound(const llama2_tokenizer *tokenizer);
+
+/* Adds a token and writes the characters that are complete by it to `text` (room for `capacity` bytes, at least
+ * llama2_text_stream_bound(); no NUL is added). *n: bytes written. Bytes that can never be part of a character become
+ * U+FFFD. <s> and </s> give no text. One leading space is dropped from the first token, and from one that follows <s>: to
+ * go on after a prompt push its tokens first.
+ * Errors: ARGUMENT (an id outside the vocabulary, capacity). */
+LLAMA2_API llama2_status llama2_text_stream_push(llama2_text_stream *stream, const llama2_tokenizer *tokenizer,
+                                                 int32_t token, char *text, size_t capacity, size_t *n);
+
+/* Ends the text: an unfinished character becomes U+FFFD. text: room for at least 3 bytes. Resets the stream. */
+LLAMA2_API llama2_status llama2_text_stream_end(llama2_text_stream *stream, char *text, size_t capacity, size_t *n);
+
+/* cffi: end */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

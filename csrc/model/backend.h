@@ -1,0 +1,88 @@
+/* model/backend: the seam between the transformer and the machine that computes it. */
+#ifndef MODEL_BACKEND_H
+#define MODEL_BACKEND_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "model/checkpoint.h"
+#include "model/config.h"
+#include "model/kv.h"
+
+/* One token to compute. */
+typedef struct row {
+  int32_t token;
+  int32_t position;            /* in its sequence; all positions before it are computed, or are rows before this one */
+  int32_t logits;              /* slot for its logits, or -1 where they are not wanted */
+  const kv_sequence *sequence; /* has a page for the position */
+} row;
+
+/* What one pass computes. Rows of a sequence follow one another in order of position. */
+typedef struct step {
+  int32_t n_layers; /* of the model */
+  int32_t n_rows;
+  const row *rows;
+  int32_t n_logits; /* slots in use: 0 to n_logits - 1, in the order of the rows */
+} step;
+
+/* How much room a backend's state has. */
+typedef struct limits {
+  int32_t rows;    /* of a step */
+  int32_t logits;  /* slots */
+  int32_t pages;   /* of the KV pool */
+  int32_t threads;
+} limits;
+
+/* How a running step may be ended early. */
+typedef struct interrupt {
+  atomic_int *cancel; /* set by anyone: the step ends soon, its results unspecified */
+  int (*poll)(void *context); /* NULL, or called now and then on the thread that runs the step; not 0: cancel */
+  void *context;
+} interrupt;
+
+typedef struct backend backend;
+
+/* The transformer: calls the stages in order. A backend runs it once or, with the same arguments but for `lane`, on each of
+ * its threads. */
+typedef void forward_fn(const backend *b, void *lane, const step *s);
+
+/* All members are mandatory. `weights` come from prepare() and are immutable; `state` comes from open() and belongs to one
+ * caller; `lane` is what run() hands to forward(). A stage returns when its results can be read by the next. */
+struct backend {
+  const char *name;
+
+  /* Bytes it may still take. */
+  uint64_t (*memory)(void);
+
+  /* Bytes of the weights, and of what is needed besides while they are made. */
+  llama2_status (*plan_weights)(const checkpoint *c, const llama2_model_options *options, uint64_t *weights, uint64_t *load);
+  llama2_status (*prepare)(const checkpoint *c, const llama2_model_options *options, void **weights);
+  void (*release)(void *weights);
+  /* Fills dtype, weight_bytes and isa. */
+  void (*describe)(const void *weights, llama2_model_info *info);
+
+  /* Bytes of a state: its KV pages, and all the rest. SIZE_BAD where that overflows. */
+  void (*plan_state)(const config *c, const limits *l, uint64_t *kv, uint64_t *scratch);
+  llama2_status (*open)(const void *weights, const limits *l, void **state);
+  void (*close)(void *state);
+
+  void (*run)(void *state, const step *s, forward_fn *forward, const interrupt *i);
+
+  void (*embed)(void *lane, const step *s);                   /* token ids -> x (rows, dim) */
+  void (*qkv)(void *lane, const step *s, int32_t layer);      /* x -> q; keys and values into their pages */
+  void (*attend)(void *lane, const step *s, int32_t layer);   /* q, pages -> a (rows, n_heads * head_dim) */
+  void (*attn_out)(void *lane, const step *s, int32_t layer); /* x += Wo a */
+  void (*ffn_up)(void *lane, const step *s, int32_t layer);   /* x -> h = silu(W1 n(x)) * (W3 n(x)) */
+  void (*ffn_down)(void *lane, const step *s, int32_t layer); /* x += W2 h */
+  void (*head)(void *lane, const step *s);                    /* x of the wanted rows -> logits (slots, vocab) */
+
+  /* Logits of a slot of the last step, in memory that the host can read: vocab_size floats. */
+  const float *(*logits)(const void *state, int32_t slot);
+  /* Draws a token from a slot. Errors: NUMERIC. */
+  llama2_status (*sample)(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
+};
+
+extern const backend backend_cpu;
+
+#endif

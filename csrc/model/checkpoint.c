@@ -1,0 +1,60 @@
+#include "model/checkpoint.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static const llama2c_kind llama2c_kinds[] = {
+    [ROLE_EMBEDDING] = LLAMA2C_EMBEDDING, [ROLE_ATTENTION_NORM] = LLAMA2C_ATTENTION_NORM,
+    [ROLE_WQ] = LLAMA2C_WQ,               [ROLE_WK] = LLAMA2C_WK,
+    [ROLE_WV] = LLAMA2C_WV,               [ROLE_WO] = LLAMA2C_WO,
+    [ROLE_FFN_NORM] = LLAMA2C_FFN_NORM,   [ROLE_W1] = LLAMA2C_W1,
+    [ROLE_W2] = LLAMA2C_W2,               [ROLE_W3] = LLAMA2C_W3,
+    [ROLE_FINAL_NORM] = LLAMA2C_FINAL_NORM, [ROLE_CLASSIFIER] = LLAMA2C_CLASSIFIER,
+};
+
+static uint64_t count_parameters(const checkpoint *c) {
+  uint64_t n = 0;
+  for (int r = 0; r <= ROLE_CLASSIFIER; r++) {
+    bool layered = r != ROLE_EMBEDDING && r != ROLE_FINAL_NORM && r != ROLE_CLASSIFIER;
+    if (r == ROLE_CLASSIFIER && c->config.shared_classifier) continue;
+    tensor t = checkpoint_tensor(c, (role)r, 0);
+    n += (uint64_t)(t.rows * t.cols) * (layered ? (uint64_t)c->config.n_layers : 1);
+  }
+  return n;
+}
+
+llama2_status checkpoint_open(checkpoint *c, const char *path) {
+  static const char *const formats[] = {"llama2.c v0", "llama2.c v1", "llama2.c v2"};
+  memset(c, 0, sizeof *c);
+  RETURN_IF_FAILED(llama2c_open(&c->llama2c, path));
+  const llama2c_file *f = &c->llama2c;
+  c->config = (config){
+      .dim = f->dim,
+      .hidden_dim = f->hidden_dim,
+      .n_layers = f->n_layers,
+      .n_heads = f->n_heads,
+      .n_kv_heads = f->n_kv_heads,
+      .head_dim = f->head_dim,
+      .vocab_size = f->vocab_size,
+      .context = f->context,
+      .norm_eps = 1e-5f,
+      .rope_theta = 10000.0f,
+      .rope_dim = f->head_dim / 2 * 2,
+      .shared_classifier = f->shared_classifier,
+  };
+  c->format = formats[f->version];
+  c->bytes = f->file.size;
+  c->parameters = count_parameters(c);
+  return LLAMA2_OK;
+}
+
+void checkpoint_close(checkpoint *c) {
+  llama2c_close(&c->llama2c);
+  memset(c, 0, sizeof *c);
+}
+
+tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer) {
+  return llama2c_tensor(&c->llama2c, llama2c_kinds[role], layer);
+}
+
+void checkpoint_done(const checkpoint *c, const tensor *t) { file_done(&c->llama2c.file, t->data, t->bytes); }

@@ -1,0 +1,42 @@
+/* model/checkpoint: an opened checkpoint of any format: its shape, and its tensors by role. */
+#ifndef MODEL_CHECKPOINT_H
+#define MODEL_CHECKPOINT_H
+
+#include "format/dtype.h"
+#include "format/llama2c.h"
+#include "model/config.h"
+
+typedef enum role {
+  ROLE_EMBEDDING,      /* (vocab_size, dim) */
+  ROLE_ATTENTION_NORM, /* (1, dim) */
+  ROLE_WQ,             /* (n_heads * head_dim, dim) */
+  ROLE_WK,             /* (n_kv_heads * head_dim, dim) */
+  ROLE_WV,             /* (n_kv_heads * head_dim, dim) */
+  ROLE_WO,             /* (dim, n_heads * head_dim) */
+  ROLE_FFN_NORM,       /* (1, dim) */
+  ROLE_W1,             /* (hidden_dim, dim) */
+  ROLE_W2,             /* (dim, hidden_dim) */
+  ROLE_W3,             /* (hidden_dim, dim) */
+  ROLE_FINAL_NORM,     /* (1, dim) */
+  ROLE_CLASSIFIER      /* (vocab_size, dim); the embedding where it is shared */
+} role;
+
+typedef struct checkpoint {
+  config config;
+  const char *format; /* static */
+  uint64_t bytes;
+  uint64_t parameters;
+  llama2c_file llama2c;
+} checkpoint;
+
+/* Errors: IO, FORMAT. On success close with checkpoint_close(). */
+llama2_status checkpoint_open(checkpoint *c, const char *path);
+void checkpoint_close(checkpoint *c);
+
+/* layer is 0 for roles outside the layers. */
+tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer);
+
+/* Says that a tensor will not be read again. */
+void checkpoint_done(const checkpoint *c, const tensor *t);
+
+#endif

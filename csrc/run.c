@@ -1,0 +1,399 @@
+/* run: tells a story from a checkpoint. A drop-in for llama2.c's run: the same options, defaults, sampler and random
+ * numbers, hence the same text for the same seed. Unlike there, </s> ends a text as <s> does, bytes above 127 are printed,
+ * and what is out of range is refused instead of replaced. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "llama2.h"
+
+#define EXIT_INTERRUPTED 130
+
+static const char usage[] =
+    "Usage:   run CHECKPOINT [options]\n"
+    "Example: run stories15M.bin -t 0.8 -n 256 -i \"Once upon a time\"\n"
+    "Options:\n"
+    "  -t, --temperature FLOAT  0: the likeliest token each time; default 1.0\n"
+    "  -p, --top-p FLOAT        nucleus sampling, 0 to 1; 0 and 1: off; default 0.9\n"
+    "  -s, --seed INT           random seed; default: the time\n"
+    "  -n, --steps INT          tokens in all, the prompt's among them; 0: the whole context; default 256\n"
+    "  -i, --prompt TEXT        what the text begins with\n"
+    "  -z, --tokenizer FILE     default: the tokenizer.bin or tok*.bin of the right size beside the checkpoint\n"
+    "  -m, --mode MODE          generate or chat; default generate\n"
+    "  -y, --system TEXT        system prompt in chat mode\n"
+    "      --threads INT        default: the cores that may be used\n"
+    "      --quant q8_0         quantise a float checkpoint while loading\n"
+    "      --isa NAME           scalar, avx2 or avx512; default: LLAMA2_ISA, else the best there is\n"
+    "  -h, --help               this text\n"
+    "      --version            the version\n";
+
+typedef struct arguments {
+  const char *checkpoint, *tokenizer, *prompt, *system, *mode, *isa;
+  float temperature, top_p;
+  uint64_t seed;
+  int32_t steps, threads, quantize;
+} arguments;
+
+typedef struct program {
+  arguments arguments;
+  llama2_model *model;
+  llama2_tokenizer *tokenizer;
+  llama2_session *session;
+  llama2_model_info info;
+  llama2_sampling sampling;
+  llama2_text_stream stream;
+  char *text; /* (text_capacity) */
+  size_t text_capacity;
+  double started, first; /* seconds; first: when the first token was drawn, or 0 */
+  double prompt_seconds, decode_seconds;
+  int32_t prompt_tokens, draws; /* draws: tokens drawn after each prompt's first, the one that ends a text included */
+} program;
+
+/* ---- failing ---------------------------------------------------------------------------------------------------------------- */
+
+static bool fail(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  fputs("run: ", stderr);
+  vfprintf(stderr, format, list);
+  fputc('\n', stderr);
+  va_end(list);
+  return false;
+}
+
+static bool succeeded(llama2_status status) {
+  return status == LLAMA2_OK || fail("%s", llama2_last_error()->message);
+}
+
+static llama2_session *interruptible;
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal) {
+  (void)signal;
+  interrupted = 1;
+  llama2_session_cancel(interruptible);
+}
+
+/* An interrupt is no failure: the figures are printed all the same. */
+static bool finished(llama2_status status) {
+  return status == LLAMA2_ERR_CANCELLED && interrupted ? false : succeeded(status);
+}
+
+static double now(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+/* ---- arguments ---------------------------------------------------------------------------------------------------------------- */
+
+static bool parse_float(const char *name, const char *text, float most, float *value) {
+  char *end;
+  double number = strtod(text, &end);
+  if (end == text || *end || !(number >= 0) || number > (double)most)
+    return fail("%s: '%s' is not a number from 0%s; see run --help", name, text, most <= 1 ? " to 1" : " up");
+  *value = (float)number;
+  return true;
+}
+
+static bool parse_int(const char *name, const char *text, int32_t *value) {
+  char *end;
+  errno = 0;
+  long number = strtol(text, &end, 10);
+  if (end == text || *end || errno || number < 0 || number > INT32_MAX)
+    return fail("%s: '%s' is not a whole number from 0 to %d; see run --help", name, text, INT32_MAX);
+  *value = (int32_t)number;
+  return true;
+}
+
+static bool parse_seed(const char *name, const char *text, uint64_t *value) {
+  char *end;
+  errno = 0;
+  *value = strtoull(text, &end, 10); /* a negative number wraps, as it does in llama2.c */
+  if (end == text || *end || errno) return fail("%s: '%s' is not a whole number; see run --help", name, text);
+  return true;
+}
+
+static bool is(const char *argument, const char *letter, const char *name) {
+  return strcmp(argument, letter) == 0 || strcmp(argument, name) == 0;
+}
+
+/* False: the program ends, with *status. */
+static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
+  *a = (arguments){.prompt = "", .mode = "generate", .temperature = 1.0f, .top_p = 0.9f, .steps = 256, .quantize = LLAMA2_KEEP};
+  *status = EXIT_FAILURE;
+  for (int i = 1; i < argc; i++) {
+    const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+    if (is(name, "-h", "--help") || is(name, "--version", "--version")) {
+      fputs(is(name, "-h", "--help") ? usage : "run " LLAMA2_VERSION "\n", stdout);
+      *status = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+      return false;
+    }
+    if (name[0] != '-') {
+      if (a->checkpoint) return fail("'%s': one checkpoint is enough, '%s' was named before; see run --help", name, a->checkpoint);
+      a->checkpoint = name;
+      continue;
+    }
+    static const char *const known[][2] = {
+        {"-t", "--temperature"}, {"-p", "--top-p"}, {"-s", "--seed"},   {"-n", "--steps"},         {"-i", "--prompt"},
+        {"-z", "--tokenizer"},   {"-m", "--mode"},  {"-y", "--system"}, {"--threads", "--threads"}, {"--quant", "--quant"},
+        {"--isa", "--isa"},
+    };
+    size_t k = 0, n_known = sizeof known / sizeof *known;
+    while (k < n_known && !is(name, known[k][0], known[k][1])) k++;
+    if (k == n_known) return fail("unknown option '%s'; see run --help", name);
+    if (!value) return fail("%s: a value is missing; see run --help", name);
+    i++;
+    bool good = true;
+    switch (k) {
+      case 0: good = parse_float(name, value, 3.0e38f, &a->temperature); break;
+      case 1: good = parse_float(name, value, 1.0f, &a->top_p); break;
+      case 2: good = parse_seed(name, value, &a->seed); break;
+      case 3: good = parse_int(name, value, &a->steps); break;
+      case 4: a->prompt = value; break;
+      case 5: a->tokenizer = value; break;
+      case 6:
+        a->mode = value;
+        if (strcmp(value, "generate") != 0 && strcmp(value, "chat") != 0)
+          good = fail("%s: unknown mode '%s', expected generate or chat", name, value);
+        break;
+      case 7: a->system = value; break;
+      case 8: good = parse_int(name, value, &a->threads); break;
+      case 9:
+        a->quantize = LLAMA2_Q8_0;
+        if (strcmp(value, "q8_0") != 0) good = fail("%s: unknown type '%s', expected q8_0", name, value);
+        break;
+      default: a->isa = value; break;
+    }
+    if (!good) return false;
+  }
+  if (!a->checkpoint) return fail("no checkpoint was named, as in: run stories15M.bin; see run --help");
+  return true;
+}
+
+/* ---- text out ----------------------------------------------------------------------------------------------------------------- */
+
+static bool put(const char *text, size_t n) {
+  if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0) return true;
+  return fail("cannot write to the standard output: %s", strerror(errno));
+}
+
+/* Control characters would play with the terminal. */
+static bool is_control(unsigned char c) { return c < 0x20 ? !(c >= '\t' && c <= '\r') : c == 0x7f; }
+
+static bool put_token(program *p, int32_t token, bool visible) {
+  size_t n;
+  if (!succeeded(llama2_text_stream_push(&p->stream, p->tokenizer, token, p->text, p->text_capacity, &n))) return false;
+  if (!visible || (n == 1 && is_control((unsigned char)p->text[0]))) return true;
+  return put(p->text, n);
+}
+
+static bool put_end(program *p) {
+  size_t n;
+  return succeeded(llama2_text_stream_end(&p->stream, p->text, p->text_capacity, &n)) && put(p->text, n) && put("\n", 1);
+}
+
+/* ---- the model at work ---------------------------------------------------------------------------------------------------------- */
+
+static bool encode(const program *p, const char *text, int32_t **tokens, int32_t *n) {
+  size_t length = strlen(text), count;
+  *tokens = malloc((length + 4) * sizeof **tokens); /* one more than can be: callers put a token before them */
+  if (!*tokens) return fail("no memory for a prompt of %zu bytes", length);
+  if (!succeeded(llama2_tokenizer_encode(p->tokenizer, text, length, 1, 0, *tokens + 1, length + 3, &count))) return false;
+  *n = (int32_t)count;
+  if (*n > p->info.context)
+    return fail("the prompt has %d tokens, but the context of %s holds %d; shorten it", *n, p->arguments.checkpoint,
+                p->info.context);
+  return true;
+}
+
+static bool read_prompt(program *p, const int32_t *tokens, int32_t n) {
+  double start = now();
+  bool done = finished(llama2_session_eval(p->session, tokens, n, NULL));
+  p->prompt_seconds += now() - start;
+  p->prompt_tokens += n;
+  return done;
+}
+
+/* Draws up to `most` tokens and prints each. *stopped: whether a stop token ended them. */
+static bool tell(program *p, const int32_t *stops, int32_t n_stops, int32_t most, bool *stopped) {
+  double start = 0;
+  *stopped = false;
+  for (int32_t i = 0; i < most && !*stopped; i++) {
+    int32_t token, n;
+    llama2_finish finish;
+    if (!finished(llama2_session_generate(p->session, &p->sampling, stops, n_stops, &token, 1, &n, &finish))) return false;
+    if (finish == LLAMA2_FINISH_LENGTH) return true;
+    *stopped = finish == LLAMA2_FINISH_STOP;
+    if (n && !put_token(p, token, true)) return false;
+    double time = now();
+    if (!p->first) p->first = time;
+    if (i == 0) {
+      start = time;
+    } else {
+      p->decode_seconds += time - start;
+      start = time;
+      p->draws++;
+    }
+  }
+  return true;
+}
+
+static bool generate(program *p) {
+  int32_t *tokens = NULL, n, steps = p->arguments.steps;
+  const int32_t stops[] = {llama2_tokenizer_bos(p->tokenizer), llama2_tokenizer_eos(p->tokenizer)};
+  bool good = encode(p, p->arguments.prompt, &tokens, &n), stopped;
+  /* The steps count what is printed: the prompt after <s>, then what is drawn. */
+  int32_t shown = n - 1 < steps ? n : steps + 1;
+  for (int32_t i = 0; good && i < shown; i++) good = put_token(p, tokens[1 + i], true);
+  if (good && n <= steps) good = read_prompt(p, tokens + 1, n) && tell(p, stops, 2, steps - n + 1, &stopped);
+  free(tokens);
+  return good;
+}
+
+/* A line from the standard input without its end, or NULL at the end of the input. The caller frees it. */
+static char *ask(const char *question) {
+  char *line = NULL;
+  size_t capacity = 0;
+  if (!put(question, strlen(question))) return NULL;
+  ssize_t n = getline(&line, &capacity, stdin);
+  if (n < 0) {
+    free(line);
+    return NULL;
+  }
+  if (n > 0 && line[n - 1] == '\n') line[n - 1] = '\0';
+  return line;
+}
+
+/* Llama 2's chat format. The caller frees it. */
+static char *render(const char *system, const char *user) {
+  char *text = NULL;
+  int n = *system ? asprintf(&text, "[INST] <<SYS>>\n%s\n<</SYS>>\n\n%s [/INST]", system, user)
+                  : asprintf(&text, "[INST] %s [/INST]", user);
+  return n < 0 ? NULL : text;
+}
+
+/* One turn of a chat. *left: steps that are left. */
+static bool answer(program *p, const char *system, const char *user, bool first, int32_t *left) {
+  const int32_t eos = llama2_tokenizer_eos(p->tokenizer);
+  int32_t *tokens = NULL, n;
+  char *text = render(system, user);
+  bool good = text ? encode(p, text, &tokens, &n) : fail("no memory for a prompt"), stopped;
+  if (good) {
+    const int32_t *input = tokens + 1;
+    if (!first) {
+      tokens[0] = eos; /* the token that ended the last answer was not computed */
+      input--;
+      n++;
+    }
+    good = put("Assistant: ", strlen("Assistant: "));
+    if (good && n > *left) {
+      good = put_end(p);
+      *left = 0;
+    } else if (good) {
+      /* llama2.c draws a number for each token of a prompt as well. */
+      for (int32_t i = 1; i < n && p->sampling.temperature > 0; i++) llama2_random(&p->sampling.rng);
+      for (int32_t i = 0; good && i < n; i++) good = put_token(p, input[i], false);
+      good = good && read_prompt(p, input, n);
+      int32_t before = llama2_session_length(p->session);
+      good = good && tell(p, &eos, 1, *left - n + 1, &stopped) && put_end(p);
+      *left -= n + llama2_session_length(p->session) - before;
+      if (good && !stopped) *left = 0;
+    }
+  }
+  free(tokens);
+  free(text);
+  return good;
+}
+
+static bool chat(program *p) {
+  int32_t left = p->arguments.steps;
+  char *asked = p->arguments.system ? NULL : ask("Enter system prompt (optional): ");
+  const char *system = p->arguments.system ? p->arguments.system : asked ? asked : "";
+  bool good = !ferror(stdout);
+  for (bool first = true; good && left > 0; first = false) {
+    char *line = first && *p->arguments.prompt ? strdup(p->arguments.prompt) : ask("User: ");
+    if (!line) {
+      good = !ferror(stdout) && put("\n", 1);
+      break;
+    }
+    good = answer(p, first ? system : "", line, first, &left);
+    free(line);
+  }
+  free(asked);
+  return good;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
+
+static bool set_up(program *p) {
+  arguments *a = &p->arguments;
+  llama2_model_options model_options = llama2_model_defaults();
+  llama2_session_options session_options = llama2_session_defaults();
+  char found[4352];
+  model_options.isa = a->isa;
+  model_options.quantize = a->quantize;
+  model_options.threads = session_options.threads = a->threads;
+  if (!succeeded(llama2_model_load(a->checkpoint, &model_options, &p->model))) return false;
+  p->info = llama2_model_describe(p->model);
+  if (a->steps == 0 || a->steps > p->info.context) a->steps = p->info.context;
+  if (!a->tokenizer) {
+    if (!succeeded(llama2_tokenizer_find(a->checkpoint, p->info.vocab_size, found, sizeof found))) return false;
+    a->tokenizer = found;
+  }
+  if (!succeeded(llama2_tokenizer_load(a->tokenizer, p->info.vocab_size, &p->tokenizer))) return false;
+  p->text_capacity = llama2_text_stream_bound(p->tokenizer);
+  p->text = malloc(p->text_capacity);
+  if (!p->text) return fail("no memory for %zu bytes of text", p->text_capacity);
+  session_options.context = a->steps;
+  if (!succeeded(llama2_session_new(p->model, &session_options, &p->session))) return false;
+  uint64_t seed = a->seed ? a->seed : (uint64_t)time(NULL);
+  p->sampling = (llama2_sampling){a->temperature, a->top_p, seed};
+  interruptible = p->session;
+  struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+  return true;
+}
+
+static void report(const program *p) {
+  struct rusage usage_now;
+  getrusage(RUSAGE_SELF, &usage_now);
+  double prompt = p->prompt_seconds > 0 ? p->prompt_tokens / p->prompt_seconds : 0;
+  double decode = p->decode_seconds > 0 ? p->draws / p->decode_seconds : 0;
+  fprintf(stderr, "prompt: %d tokens, %.1f tok/s | decode: %d tokens, %.1f tok/s | first token: %.3f s | peak memory: %.1f MiB\n",
+          p->prompt_tokens, prompt, p->draws, decode, p->first ? p->first - p->started : 0.0,
+          (double)usage_now.ru_maxrss / 1024);
+  fprintf(stderr, "achieved tok/s: %f\n", p->draws ? decode : prompt);
+}
+
+static void tear_down(program *p) {
+  signal(SIGINT, SIG_DFL);
+  llama2_session_free(p->session);
+  llama2_tokenizer_free(p->tokenizer);
+  llama2_model_free(p->model);
+  free(p->text);
+}
+
+int main(int argc, char **argv) {
+  program p = {.started = now()};
+  int status;
+  if (!parse_arguments(argc, argv, &p.arguments, &status)) return status;
+  signal(SIGPIPE, SIG_IGN); /* a closed pipe is reported like any output that cannot be written */
+  bool good = set_up(&p);
+  if (good) {
+    bool chatting = strcmp(p.arguments.mode, "chat") == 0;
+    good = chatting ? chat(&p) : generate(&p);
+    if ((good && !chatting) || interrupted) good = put_end(&p) && good;
+    if (good || interrupted) report(&p);
+  }
+  tear_down(&p);
+  return interrupted ? EXIT_INTERRUPTED : good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
