@@ -191,6 +191,11 @@ team *team_init(void *memory, int n) {
   return t;
 }
 
+void team_set_helpers(team *t, int helpers) {
+  assert(!t->started);
+  t->helpers = helpers;
+}
+
 void team_close(team *t) {
   if (!t || !t->started || t->forks != forks_seen()) return;
   atomic_store(&t->quit, true);

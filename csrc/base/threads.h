@@ -38,6 +38,9 @@ uint64_t team_bytes(int n);
 team *team_init(void *memory, int n);
 void team_close(team *t);
 
+/* Sets how many helpers there will be, whatever the cores; before the first run. */
+void team_set_helpers(team *t, int helpers);
+
 /* One step: fn on the calling thread as worker 0, and on the helpers that are about. Returns when all have left it.
  * `cancel`, if not NULL, is read between bites; so is `poll`, on worker 0, at most every few hundredths of a second, and
  * *cancel is set when it returns other than 0. */

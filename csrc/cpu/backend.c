@@ -14,10 +14,10 @@ static void lay_out(cpu_state *s, const config *c) {
   int64_t bite = BITE_PANELS * LANES > z.head_pad ? BITE_PANELS * LANES : z.head_pad; /* outputs; at least a whole head */
 
 #define TAKE(pointer, n) pointer = arena_take(&s->arena, size_mul((n), sizeof *(pointer)))
-#define TAKE_ACT(act, n, floats)                                  \
+#define TAKE_ACT(act, n, of_group)                                \
   do {                                                            \
-    (act)->ld = longest;                                          \
-    TAKE((act)->f, size_mul((n), (uint64_t)(floats)));            \
+    (act)->group = (of_group);                                    \
+    TAKE((act)->f, size_mul((n), (uint64_t)longest));             \
     TAKE((act)->q, size_mul((n), (uint64_t)longest));             \
     TAKE((act)->d, size_mul((n), (uint64_t)(longest / QBLOCK)));  \
     TAKE((act)->start, size_mul((n), (uint64_t)(longest / QBLOCK))); \
@@ -29,7 +29,7 @@ static void lay_out(cpu_state *s, const config *c) {
   TAKE(s->q, size_mul(rows, size_mul((uint64_t)c->n_heads, (uint64_t)z.head_pad)));
   TAKE(s->a, rows * (uint64_t)z.ld_heads);
   TAKE(s->h, rows * (uint64_t)z.ld_hidden);
-  TAKE_ACT(&s->shared, rows > (uint64_t)l->logits ? rows : (uint64_t)l->logits, z.ld_dim);
+  TAKE_ACT(&s->shared, (uint64_t)round_up(l->rows, ACT_GROUP), ACT_GROUP);
   TAKE(s->logits, (uint64_t)l->logits * (uint64_t)z.ld_vocab);
   TAKE(s->wanted, (uint64_t)l->logits);
   TAKE(s->tiles, rows);
@@ -37,7 +37,8 @@ static void lay_out(cpu_state *s, const config *c) {
   TAKE(s->nucleus, (uint64_t)c->vocab_size);
   for (int i = 0; i < l->threads; i++) {
     cpu_scratch unread, *scratch = s->scratch ? &s->scratch[i] : &unread;
-    TAKE_ACT(&scratch->solo, (uint64_t)SOLO_ROWS, z.ld_dim);
+    TAKE_ACT(&scratch->solo, (uint64_t)1, 1);
+    TAKE(scratch->norm, (uint64_t)z.ld_dim);
     TAKE(scratch->tile, (uint64_t)(BLOCK_ROWS * bite));
     TAKE(scratch->attend, (uint64_t)attend_scratch(z.head_pad));
   }

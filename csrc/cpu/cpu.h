@@ -8,8 +8,7 @@
 #include "cpu/matrix.h"
 #include "model/backend.h"
 
-#define SOLO_ROWS 2  /* up to so many rows each worker normalises and quantises for itself: cheaper than a wait */
-#define BLOCK_ROWS 64 /* rows whose outputs a stage keeps by while it finishes them */
+#define BLOCK_ROWS 64  /* rows whose outputs a stage keeps by while it finishes them */
 #define BITE_PANELS 16 /* panels of a bite at most */
 
 typedef struct cpu_layer {
@@ -52,7 +51,8 @@ typedef struct cpu_tile {
 
 /* What a worker has for itself. */
 typedef struct cpu_scratch {
-  act solo;     /* (SOLO_ROWS, the longest row) */
+  act solo;    /* (1, the longest row) a step's only row, which each worker prepares for itself: cheaper than a wait */
+  float *norm; /* (ld_dim) */
   float *tile;  /* (BLOCK_ROWS, outputs of a bite) */
   float *attend;
 } cpu_scratch;

@@ -30,7 +30,7 @@ typedef struct attend_job {
 
 static inline int64_t attend_scratch(int64_t head_pad) { return 2 * ATTEND_QUERIES * head_pad; }
 
-/* out(rows, panels * 16) = or += x * transpose of panels [panel, panel + n_panels) of w, for rows [row, row + n_rows) of
+/* row is a multiple of x->group. out(rows, panels * 16) = or += x * transpose of panels [panel, panel + n_panels) of w, for rows [row, row + n_rows) of
  * x; out is the address for (row, panel). Each output is one sum, over k in increasing order. */
 typedef void matmul_fn(const matrix *w, int64_t panel, int64_t n_panels, const act *x, int64_t row, int64_t n_rows,
                        float *out, int64_t ld_out, bool add);
@@ -41,12 +41,16 @@ typedef struct kernels {
   /* out = w * x / sqrt(mean(x^2) + eps); n values, of which the padding is zero. */
   void (*rmsnorm)(float *out, const float *x, const float *w, int64_t n, float eps);
 
-  /* Activations to int8: per block of QBLOCK values d = max|x| / 127 and q = round(x / d); see act. */
-  void (*quantize)(const float *x, int64_t n, int8_t *q, float *d, int32_t *start);
+  /* One row of n values, a multiple of QBLOCK, into its place among the rows of an act. quantize: to int8, per block of
+   * QBLOCK values d = max|x| / 127 and q = round(x / d). */
+  void (*place)(const act *to, int64_t row, const float *x, int64_t n);
+  void (*quantize)(const act *to, int64_t row, const float *x, int64_t n);
 
   matmul_fn *matmul_f32, *matmul_q8_0, *matmul_q8_f;
 
   /* gate_up holds n / 16 pairs of vectors: 16 of the gate, 16 of the up projection. h = silu(gate) * up; n values. */
+  pack_q8_0_fn *pack_q8_0;
+
   void (*silu_mul)(float *h, const float *gate_up, int64_t n);
 
   void (*attend)(const attend_job *job);

@@ -25,25 +25,6 @@ uint64_t matrix_shape(matrix *m, int32_t dtype, int64_t rows, int64_t cols) {
   return size_mul(m->panel_bytes, (uint64_t)m->n_panels);
 }
 
-/* One block of panel row `lane` to int8 and a float16 scale, to the nearest. */
-static void pack_q8_0(const matrix *m, unsigned char *panel, int lane, int64_t block, const float *x, int64_t n) {
-  float most = 0;
-  for (int64_t i = 0; i < n; i++) {
-    float a = x[i] < 0 ? -x[i] : x[i];
-    most = a > most ? a : most;
-  }
-  uint16_t scale = half_from_f32(most / 127.0f);
-  if (scale >= 0x7c00) scale = 0x7bff; /* the largest float16; values beyond it are cut */
-  float d = half_to_f32(scale), inverse = d > 0 ? 1.0f / d : 0;
-  ((uint16_t *)matrix_scales(m, panel))[block * LANES + lane] = scale;
-  for (int64_t i = 0; i < n; i++) {
-    float v = x[i] * inverse;
-    v = v > 127.0f ? 127.0f : v > -127.0f ? v : -127.0f;
-    v = (v + 12582912.0f) - 12582912.0f; /* 1.5 * 2^23: rounds to the nearest integer, ties to even */
-    panel[q8_index(block * QBLOCK + i, lane)] = (unsigned char)((int32_t)v + 128);
-  }
-}
-
 static void keep_q8_f(const matrix *m, unsigned char *panel, int lane, const tensor *t, int64_t row) {
   int64_t first = row * t->cols;
   const int8_t *q = (const int8_t *)t->data + first;
@@ -55,29 +36,28 @@ static void keep_q8_f(const matrix *m, unsigned char *panel, int lane, const ten
 
 bool matrix_keeps(const tensor *t) { return t->dtype == LLAMA2_Q8_F && t->cols % QBLOCK == 0 && t->group % QBLOCK == 0; }
 
-void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES]) {
-  enum { CHUNK = 512 }; /* columns at a time: small enough to stay in the first cache while lanes are interleaved */
+void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES], pack_q8_0_fn *pack_q8_0) {
+  enum { CHUNK = 8 * QBLOCK }; /* columns at a time: few enough for the first cache */
   unsigned char *out = m->data + (uint64_t)panel * m->panel_bytes;
-  if (m->dtype != LLAMA2_F32) memset(out, 128, (size_t)(m->k * LANES));
+  if (m->dtype == LLAMA2_Q8_F) {
+    memset(out, 128, (size_t)(m->k * LANES));
+    for (int lane = 0; lane < LANES; lane++)
+      if (sources[lane].tensor) keep_q8_f(m, out, lane, sources[lane].tensor, sources[lane].row);
+    return;
+  }
   for (int64_t first = 0; first < m->cols; first += CHUNK) {
     int64_t n = m->cols - first < CHUNK ? m->cols - first : CHUNK;
+    _Alignas(MEM_ALIGN) float block[CHUNK * LANES], values[CHUNK];
+    float *lanes = m->dtype == LLAMA2_F32 ? (float *)out + first * LANES : block;
+    if (lanes == block) memset(block, 0, sizeof block);
     for (int lane = 0; lane < LANES; lane++) {
-      const tensor *t = sources[lane].tensor;
-      float values[CHUNK];
-      if (!t) continue;
-      if (m->dtype == LLAMA2_Q8_F) {
-        if (first == 0) keep_q8_f(m, out, lane, t, sources[lane].row);
-        continue;
-      }
-      tensor_values(t, sources[lane].row, first, n, values);
-      if (m->dtype == LLAMA2_F32) {
-        float *f = (float *)out + first * LANES + lane;
-        for (int64_t k = 0; k < n; k++) f[k * LANES] = values[k];
-      } else {
-        for (int64_t k = 0; k < n; k += QBLOCK)
-          pack_q8_0(m, out, lane, (first + k) / QBLOCK, values + k, n - k < QBLOCK ? n - k : QBLOCK);
-      }
+      if (!sources[lane].tensor) continue;
+      tensor_values(sources[lane].tensor, sources[lane].row, first, n, values);
+      for (int64_t k = 0; k < n; k++) lanes[k * LANES + lane] = values[k];
     }
+    for (int64_t k = 0; lanes == block && k < n; k += QBLOCK)
+      pack_q8_0(block + k * LANES, out + (first + k) * LANES,
+                (uint16_t *)matrix_scales(m, out) + (first + k) / QBLOCK * LANES);
   }
 }
 

@@ -24,13 +24,17 @@ typedef struct matrix {
   unsigned char *data;  /* n_panels * panel_bytes */
 } matrix;
 
-/* Rows of activations in the forms that kernels read. ld is a multiple of QBLOCK; values past the end are zeros. */
+#define ACT_GROUP 8 /* rows of activations that lie interleaved, so that a kernel walks one address */
+
+/* Rows of activations in the forms that kernels read. Rows come in groups of `group`, 1 or ACT_GROUP; ld is a multiple of
+ * QBLOCK; values past a row's end are zeros. */
 typedef struct act {
   int64_t ld;
-  float *f;       /* (rows, ld) */
-  int8_t *q;      /* (rows, ld) */
-  float *d;       /* (rows, ld / QBLOCK) scales */
-  int32_t *start; /* (rows, ld / QBLOCK) -128 * the sum of a block's q: takes back the 128 added to each weight */
+  int32_t group;
+  float *f;       /* (rows / group, ld, group) */
+  int8_t *q;      /* (rows / group, ld / 4, group, 4) */
+  float *d;       /* (rows / group, ld / QBLOCK, group) scales */
+  int32_t *start; /* the same: -128 * the sum of a block's q; takes back the 128 added to each weight */
 } act;
 
 /* Sets the shape of a matrix that will hold (rows, cols) values of `dtype`; returns its bytes, or SIZE_BAD. */
@@ -49,8 +53,11 @@ typedef struct matrix_source {
 /* Whether blocks of QBLOCK values of a Q8_F tensor each lie inside one group, so that they can be kept as they are. */
 bool matrix_keeps(const tensor *t);
 
+/* A block of 16 rows of weights, x: (QBLOCK, LANES), to Q8_0: q is the block's bytes in the panel, scales its float16. */
+typedef void pack_q8_0_fn(const float *x, uint8_t *q, uint16_t *scales);
+
 /* Packs one panel, of any dtype from any; a Q8_F panel needs tensors that matrix_keeps() accepts. Panels start as zeros. */
-void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES]);
+void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES], pack_q8_0_fn *pack_q8_0);
 
 /* Row `row` as float32: out[0..cols). */
 void matrix_row(const matrix *m, int64_t row, float *out);

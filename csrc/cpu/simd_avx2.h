@@ -26,6 +26,10 @@ static inline vf vf_load_half(const uint16_t *p) {
   return (vf){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
               _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
 }
+static inline void vf_store_half(uint16_t *p, vf x) {
+  _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+  _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+}
 static inline vf vf_add(vf x, vf y) { return (vf){_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 static inline vf vf_sub(vf x, vf y) { return (vf){_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 static inline vf vf_mul(vf x, vf y) { return (vf){_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
@@ -35,9 +39,18 @@ static inline vf vf_fma(vf x, vf y, vf z) {
 }
 static inline vf vf_max(vf x, vf y) { return (vf){_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
 static inline vf vf_min(vf x, vf y) { return (vf){_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
-static inline vf vf_abs(vf x) {
-  __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-  return (vf){_mm256_and_ps(x.a, mask), _mm256_and_ps(x.b, mask)};
+static inline __m256i magnitude_half(__m256 x, __m256 y) {
+  __m256i mask = _mm256_set1_epi32(0x7fffffff);
+  return _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(x), mask), _mm256_and_si256(_mm256_castps_si256(y), mask));
+}
+static inline vf vf_magnitude(vf x, vf y) {
+  return (vf){_mm256_castsi256_ps(magnitude_half(x.a, y.a)), _mm256_castsi256_ps(magnitude_half(x.b, y.b))};
+}
+static inline float vf_most(vf x) {
+  __m256i h = magnitude_half(x.a, x.b);
+  __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+  q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4e));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(q, _mm_shuffle_epi32(q, 0xb1))));
 }
 static inline vf vf_where_less(vf a, vf b, vf x, vf y) {
   return (vf){_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
@@ -107,7 +120,17 @@ static inline int32_t vf_store_i8(int8_t *p, vf x) {
   return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
-#define TILE_ROWS 4
-#define TILE_ROWS_Q 2
+static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
+  __m256i a = _mm256_setzero_si256(), b = a, low = _mm256_set1_epi32(0xff), flip = _mm256_set1_epi8((char)0x80);
+  for (int j = 3; j >= 0; j--) {
+    a = _mm256_or_si256(_mm256_slli_epi32(a, 8), _mm256_and_si256(_mm256_cvtps_epi32(v[j].a), low));
+    b = _mm256_or_si256(_mm256_slli_epi32(b, 8), _mm256_and_si256(_mm256_cvtps_epi32(v[j].b), low));
+  }
+  _mm256_storeu_si256((__m256i *)p, _mm256_xor_si256(a, flip));
+  _mm256_storeu_si256((__m256i *)(p + 32), _mm256_xor_si256(b, flip));
+}
+
+#define TILE_F32 1, 4
+#define TILE_Q8 1, 2
 
 #endif

@@ -14,6 +14,9 @@ static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 static inline vf vf_set(float x) { return _mm512_set1_ps(x); }
 static inline vf vf_load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline void vf_store_half(uint16_t *p, vf a) {
+  _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
@@ -21,8 +24,13 @@ static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
-static inline vf vf_abs(vf a) {
-  return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)));
+static inline vf vf_magnitude(vf a, vf b) {
+  __m512i mask = _mm512_set1_epi32(0x7fffffff);
+  return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), mask),
+                                              _mm512_and_si512(_mm512_castps_si512(b), mask)));
+}
+static inline float vf_most(vf a) {
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(a)))));
 }
 static inline vf vf_where_less(vf a, vf b, vf x, vf y) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
@@ -71,7 +79,16 @@ static inline int32_t vf_store_i8(int8_t *p, vf a) {
   return _mm512_reduce_add_epi32(q);
 }
 
-#define TILE_ROWS 8
-#define TILE_ROWS_Q 8
+static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
+  __m512i bytes = _mm512_set1_epi32(0);
+  for (int j = 3; j >= 0; j--) {
+    __m512i q = _mm512_and_si512(_mm512_cvtps_epi32(v[j]), _mm512_set1_epi32(0xff));
+    bytes = _mm512_or_si512(_mm512_slli_epi32(bytes, 8), q);
+  }
+  _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80)));
+}
+
+#define TILE_F32 2, 8
+#define TILE_Q8 2, 4
 
 #endif

@@ -36,6 +36,9 @@ static inline vf vf_load_half(const uint16_t *p) {
   EACH r.v[i] = half_to_f32(p[i]);
   return r;
 }
+static inline void vf_store_half(uint16_t *p, vf a) {
+  EACH p[i] = half_from_f32(a.v[i]);
+}
 static inline vf vf_add(vf a, vf b) {
   EACH a.v[i] += b.v[i];
   return a;
@@ -66,9 +69,19 @@ static inline vf vf_min(vf a, vf b) {
   EACH a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
   return a;
 }
-static inline vf vf_abs(vf a) {
-  EACH a.v[i] = half_bits_f32(half_f32_bits(a.v[i]) & 0x7fffffff);
+/* The greater of |a| and |b|; infinity is greater than any number, and NaN than that. */
+static inline vf vf_magnitude(vf a, vf b) {
+  EACH {
+    uint32_t x = half_f32_bits(a.v[i]) & 0x7fffffff, y = half_f32_bits(b.v[i]) & 0x7fffffff;
+    a.v[i] = half_bits_f32(x > y ? x : y);
+  }
   return a;
+}
+/* The greatest lane of a magnitude. */
+static inline float vf_most(vf a) {
+  uint32_t most = 0;
+  EACH most = half_f32_bits(a.v[i]) > most ? half_f32_bits(a.v[i]) : most;
+  return half_bits_f32(most);
 }
 /* x where a < b, else y. */
 static inline vf vf_where_less(vf a, vf b, vf x, vf y) {
@@ -137,9 +150,17 @@ static inline int32_t vf_store_i8(int8_t *p, vf a) {
   return sum;
 }
 
+/* Rounds four vectors likewise, adds 128 and stores lane 0 of each, lane 1 of each, ... as bytes. |v| <= 127 */
+static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
+  EACH for (int j = 0; j < 4; j++) {
+    float r = (v[j].v[i] + 12582912.0f) - 12582912.0f;
+    p[4 * i + j] = (uint8_t)((int32_t)r + 128);
+  }
+}
+
 #undef EACH
 
-#define TILE_ROWS 4  /* rows of activations that share a pass over a float panel */
-#define TILE_ROWS_Q 4 /* the same over an integer panel */
+#define TILE_F32 1, 4 /* panels and rows of activations that share a pass over float weights */
+#define TILE_Q8 1, 4  /* the same over integer weights */
 
 #endif

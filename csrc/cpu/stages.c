@@ -1,6 +1,5 @@
 /* cpu/stages: the seven stages. Each is called by all workers of a step with the same arguments; what is inside team_for()
  * is shared out among them. */
-#include <assert.h>
 #include <math.h>
 
 #include "cpu/cpu.h"
@@ -20,21 +19,17 @@ typedef struct prepare_job {
 } prepare_job;
 
 static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
-  (void)w;
   prepare_job *j = context;
   const kernels *k = j->state->weights->kernels;
   for (int64_t i = begin; i < end; i++) {
     const float *x = j->x + (j->index ? j->index[i] : i) * j->ld;
     if (j->norm) {
-      float *out = j->out.f + i * j->out.ld;
+      float *normed = j->state->scratch[w->id].norm;
       /* The padding of x is zero, so it adds nothing to the mean's sum. */
-      k->rmsnorm(out, x, j->norm, j->n, j->state->weights->config.norm_eps);
-      x = out;
+      k->rmsnorm(normed, x, j->norm, j->n, j->state->weights->config.norm_eps);
+      x = normed;
     }
-    if (j->integer) {
-      int64_t blocks = j->out.ld / QBLOCK;
-      k->quantize(x, j->ld, j->out.q + i * j->out.ld, j->out.d + i * blocks, j->out.start + i * blocks);
-    }
+    (j->integer ? k->quantize : k->place)(&j->out, i, x, j->ld);
   }
 }
 
@@ -42,18 +37,13 @@ static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
 static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const float *norm, const int32_t *index,
                    int64_t n_rows, const matrix *m, int64_t units) {
   cpu_state *s = lane->state;
-  bool solo = n_rows <= SOLO_ROWS;
   prepare_job job = {.state = s, .x = x, .ld = ld, .norm = norm, .n = n, .index = index, .integer = m->dtype != LLAMA2_F32,
-                     .out = solo ? s->scratch[lane->worker->id].solo : s->shared};
+                     .out = n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared};
   job.out.ld = ld;
-  if (!norm && !job.integer) {
-    assert(!index);
-    job.out.f = (float *)x;
-  } else if (solo) {
-    if (!team_over(lane->worker, units)) prepare_rows(lane->worker, &job, 0, n_rows);
-  } else {
-    team_for(lane->worker, n_rows, 8, prepare_rows, &job);
-  }
+  if (n_rows > 1)
+    team_for(lane->worker, n_rows, ACT_GROUP, prepare_rows, &job);
+  else if (!team_over(lane->worker, units))
+    prepare_rows(lane->worker, &job, 0, 1);
   return job.out;
 }
 

@@ -52,7 +52,7 @@ static void pack_panels(void *context, int64_t begin, int64_t end) {
   for (int64_t panel = begin; panel < end; panel++) {
     matrix_source sources[LANES];
     for (int lane = 0; lane < LANES; lane++) sources[lane] = p->locate(p, panel * LANES + lane);
-    matrix_pack(p->target, panel, sources);
+    matrix_pack(p->target, panel, sources, p->weights->kernels->pack_q8_0);
   }
 }
 
@@ -95,6 +95,7 @@ static void build(builder *b) {
   cpu_weights *w = b->w;
   const config *c = &w->config;
   cpu_sizes sizes = cpu_sizes_of(c);
+  w->layers = arena_take(&w->arena, size_mul((uint64_t)c->n_layers, sizeof(cpu_layer)));
   w->rope = arena_take(&w->arena, (uint64_t)(c->rope_dim / 2) * sizeof(double));
   if (w->rope) rope_frequencies(w->rope, (double)c->rope_theta, c->rope_dim);
   build_matrix(b, &w->embedding, c->vocab_size, locate_plain, 1, (const role[]){ROLE_EMBEDDING}, 0);
@@ -120,7 +121,7 @@ llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *
   builder b = {.w = &w, .c = c, .quantize = options->quantize};
   RETURN_IF_FAILED(kernels_find(options->isa, &w.kernels));
   build(&b);
-  *weights = size_add(w.arena.used, size_mul((uint64_t)c->config.n_layers, sizeof(cpu_layer)));
+  *weights = w.arena.used;
   *load = b.largest;
   return LLAMA2_OK;
 }
@@ -135,7 +136,6 @@ llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *optio
   if (status == LLAMA2_OK) status = arena_open(&w->arena, bytes, "model weights");
   if (status == LLAMA2_OK) {
     builder b = {.w = w, .c = c, .quantize = options->quantize, .threads = options->threads};
-    w->layers = arena_take(&w->arena, (uint64_t)c->config.n_layers * sizeof(cpu_layer));
     build(&b);
     *weights = w;
   } else {

@@ -126,7 +126,10 @@ llama2_status llama2c_open(llama2c_file *f, const char *path) {
       place(&l, LLAMA2C_CLASSIFIER, matrix, 1, f->vocab_size, dim);
     if (l.at != f->file.size) {
       status = l.at == SIZE_BAD
-                   ? status_fail(LLAMA2_ERR_FORMAT, "%s: the header's dimensions overflow; the file is damaged or not a checkpoint", path)
+                   ? status_fail(LLAMA2_ERR_FORMAT,
+                                 "%s: the header's dimensions (dim %d, hidden %d, %d layers, vocab %d) overflow; the file is "
+                                 "damaged, or not of this format",
+                                 path, f->dim, f->hidden_dim, f->n_layers, f->vocab_size)
                    : status_fail(LLAMA2_ERR_FORMAT,
                                  "%s: the file has %" PRIu64 " bytes, but its header (dim %d, hidden %d, %d layers, vocab %d) "
                                  "requires %" PRIu64 "; it is %s",

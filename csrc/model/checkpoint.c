@@ -39,7 +39,7 @@ llama2_status checkpoint_open(checkpoint *c, const char *path) {
       .context = f->context,
       .norm_eps = 1e-5f,
       .rope_theta = 10000.0f,
-      .rope_dim = f->head_dim / 2 * 2,
+      .rope_dim = f->head_dim,
       .shared_classifier = f->shared_classifier,
   };
   c->format = formats[f->version];

@@ -15,7 +15,7 @@ typedef struct config {
   int32_t context;
   float norm_eps;
   float rope_theta;
-  int32_t rope_dim; /* leading dimensions of a head that are rotated, in pairs (2i, 2i + 1); even */
+  int32_t rope_dim; /* leading dimensions of a head that are rotated, in pairs (2i, 2i + 1); an odd last one is not */
   int32_t shared_classifier;
 } config;
 

@@ -1,0 +1,1 @@
+"""`python -m bench`: how fast the engine is, as a share of what the machine allows and beside other engines."""

@@ -1,0 +1,463 @@
+"""Times decode and prefill on a model of stories15M's shape, and sets them against what the machine allows.
+
+The weights are random but have a trained model's scale; the files are made once, under build/bench. Nothing is timed
+before it is checked: logits are, bit for bit, those of the scalar kernels on one thread, which match the float64
+oracle, and ./run tells what the Python class tells.
+
+All that is timed takes turns, round after round, so that what else the machine does falls on all alike: ./run for
+decode, with llama2.c's interface; the Python class for prefill, warm; the machine's limits; other engines, if they were
+named. A share or a ratio is taken within a round. Figures are medians, with the least and the greatest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
+
+import checkpoints  # noqa: E402
+import oracle  # noqa: E402
+
+import llama2py  # noqa: E402
+from llama2py import Llama  # noqa: E402
+
+SHAPE = checkpoints.Shape(dim=288, hidden_dim=768, n_layers=6, n_heads=6, n_kv_heads=6, vocab_size=32000, context=256)
+GROUP_SIZE = 32
+BOS, EOS = 1, 2
+DECODE_TOKENS = 255
+PREFILL_TOKENS = 128
+PREFILL_REPEATS = 8
+CHECKED_TOKENS = 8
+
+# Shares of the logits' root mean square. In integers an activation near the middle between two of them may go the other
+# way than the oracle's, which is wrong by 1/127 of one term.
+TOLERANCE = {"f32": 3e-5, "q8_0": 3e-2}
+QUANTIZE = {"f32": None, "q8_0": "q8_0"}
+
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # what ./run keeps from the terminal
+
+
+class BenchError(Exception):
+    """What keeps the benchmark from saying anything: one line."""
+
+
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Files:
+    """The same weights in the formats that the engines read."""
+
+    float32: Path
+    int8: Path
+    tokenizer: Path
+    gguf: Path
+
+
+def write_once(path: Path, write: Callable[[Path], object]) -> None:
+    """Makes a file unless it is there; one that is there is whole."""
+    if path.exists():
+        return
+    part = path.with_name(path.name + ".part")
+    write(part)
+    os.replace(part, path)
+
+
+def weights() -> checkpoints.Weights:
+    """Random ones, with which greedy decoding never ends a text."""
+    made = checkpoints.random_weights(SHAPE, seed=15)
+    made.embedding[[BOS, EOS]] *= np.float32(1e-3)  # the classifier too: their logits are near 0, far from the greatest
+    return made
+
+
+def make_files(folder: Path) -> Files:
+    """All but the GGUF, which is made when it is wanted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = Files(*(folder / name for name in ("model-f32.bin", "model-v2.bin", "tokenizer.bin", "model-q8_0.gguf")))
+    steps: list[tuple[Path, Callable[[Path], object]]] = [
+        (files.tokenizer, lambda part: checkpoints.write_tokenizer(part, SHAPE.vocab_size)),
+        (files.float32, lambda part: checkpoints.write_v0(part, weights())),
+        (files.int8, lambda part: checkpoints.write_v2(part, weights(), GROUP_SIZE)),
+    ]
+    missing = [step for step in steps if not step[0].exists()]
+    for path, write in tqdm(missing, desc="making the model", unit="file", disable=not missing):
+        write_once(path, write)
+    return files
+
+
+def matrix_values() -> tuple[int, int]:
+    """Values in the matrices that each token meets, and in the classifier, which a prompt's last token meets."""
+    layer = SHAPE.dim * (2 * SHAPE.q_dim + 2 * SHAPE.kv_dim + 3 * SHAPE.hidden_dim)
+    return SHAPE.n_layers * layer, SHAPE.vocab_size * SHAPE.dim
+
+
+# ---- correctness -----------------------------------------------------------------------------------------------------
+
+
+def tell(run: Path, files: Files, dtype: str, threads: int, steps: int) -> subprocess.CompletedProcess[bytes]:
+    """./run's greedy text from <s>."""
+    quantize = ["--quant", dtype] if QUANTIZE[dtype] else []
+    return execute(run, files.float32, "-z", files.tokenizer, "-t", 0, "-n", steps, "--threads", threads, *quantize)
+
+
+def check(dtype: str, run: Path, files: Files, threads: Sequence[int]) -> None:
+    """Raises BenchError unless what is going to be timed computes what it should."""
+    tokens = [BOS, *checkpoints.prompt_ids(SHAPE, CHECKED_TOKENS - 1)]
+    quantize = QUANTIZE[dtype]
+    with Llama(files.float32, files.tokenizer, quantize, 1, isa="scalar") as scalar:
+        expected = scalar.logits(tokens)
+        story = scalar.generate([BOS], 2 * CHECKED_TOKENS, temperature=0).tokens
+    for count in threads:
+        with Llama(files.float32, files.tokenizer, quantize, count) as best:
+            isa = best.info.isa
+            if not np.array_equal(best.logits(tokens).view(np.uint32), expected.view(np.uint32)):
+                raise BenchError(f"{dtype}: logits with {isa} on {count} threads differ from the scalar kernels'")
+            result = best.generate([BOS], temperature=0)
+        if result.tokens[: len(story)] != story:
+            raise BenchError(f"{dtype}: {isa} on {count} threads draws other tokens than the scalar kernels")
+        told = tell(run, files, dtype, count, SHAPE.context).stdout.decode("utf-8")
+        if told != CONTROL.sub("", result.text) + "\n":
+            raise BenchError(f"{dtype}: {run} on {count} threads tells another text than llama2py; build both anew")
+    computed = checkpoints.read(files.float32)
+    if quantize:
+        exact = oracle.logits(checkpoints.map_matrices(computed, oracle.quantize_q8_0), tokens, lambda columns: True)
+    else:
+        exact = oracle.logits(computed, tokens)
+    error = np.max(np.abs(expected - exact)) / np.sqrt(np.mean(exact**2))
+    if not error <= TOLERANCE[dtype]:
+        raise BenchError(
+            f"{dtype}: logits are off the oracle by {error:.1e} of their spread; at most {TOLERANCE[dtype]:.0e}"
+        )
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+def execute(*command: str | int | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program to its end; BenchError with its last line if it fails."""
+    arguments = [str(argument) for argument in command]
+    try:
+        done = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | (env or {}), check=False
+        )
+    except OSError as error:
+        raise BenchError(f"cannot run {arguments[0]}: {error.strerror}; `make bench` builds what it needs") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BenchError(f"`{' '.join(arguments)}` failed ({done.returncode}): {lines[-1] if lines else 'no message'}")
+    return done
+
+
+def figure(pattern: str, done: subprocess.CompletedProcess[bytes]) -> float:
+    """The number in what a program wrote to its standard error."""
+    text = done.stderr.decode(errors="replace")
+    found = re.search(pattern, text)
+    if not found:
+        raise BenchError(f"`{' '.join(done.args)}` printed no `{pattern}`: {text.strip()[-200:]}")
+    return float(found[1])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine allows on some threads, per second."""
+
+    isa: str
+    read: dict[str, float]  # bytes, by footprint
+    f32: float  # operations
+    int8: float
+
+    @classmethod
+    def measure(cls, program: Path, threads: int, footprints: Sequence[int]) -> Limits:
+        """Runs limits.c's program."""
+        found = json.loads(execute(program, threads, *footprints).stdout)
+        return cls(found["isa"], found["read_bytes_per_s"], found["f32_ops_per_s"], found["int8_ops_per_s"])
+
+
+@dataclass
+class Subject:
+    """Something that is timed."""
+
+    name: str
+    threads: int
+    measure: Callable[[], float]  # tokens per second
+    limit: Callable[[Limits], float] | None = None  # the tokens per second that the machine allows
+    rates: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+
+
+def decode(dtype: str, threads: int, run: Path, files: Files, weight_bytes: int) -> Subject:
+    """./run's figure. The limit is that of reading all weights once a token."""
+
+    def measure() -> float:
+        done = tell(run, files, dtype, threads, DECODE_TOKENS)
+        drawn = figure(r"decode: (\d+) tokens", done)
+        if drawn < DECODE_TOKENS - 1:
+            raise BenchError(f"{dtype}: the text ended after {drawn:.0f} tokens, expected {DECODE_TOKENS - 1}")
+        return figure(r"decode: \d+ tokens, ([\d.]+) tok/s", done)
+
+    def limit(limits: Limits) -> float:
+        return limits.read[str(weight_bytes)] / weight_bytes
+
+    return Subject(f"decode {dtype}", threads, measure, limit)
+
+
+def prefill(dtype: str, llama: Llama, threads: int) -> Subject:
+    """A prompt on a model that is loaded and has run. The limit is that of the matrix products alone."""
+    prompt = checkpoints.prompt_ids(SHAPE, PREFILL_TOKENS)
+
+    def measure() -> float:
+        return statistics.median(llama.generate(prompt, 1, temperature=0).prompt_tps for _ in range(PREFILL_REPEATS))
+
+    def limit(limits: Limits) -> float:
+        layers, classifier = matrix_values()
+        peak = limits.int8 if QUANTIZE[dtype] else limits.f32
+        return peak / (2 * (layers + classifier / PREFILL_TOKENS))
+
+    return Subject(f"prefill {dtype}", threads, measure, limit)
+
+
+def llama2c(name: str, program: Path, threads: int, model: Path, tokenizer: Path) -> Subject:
+    """llama2.c's own figure for the same text."""
+
+    def measure() -> float:
+        env = {"OMP_NUM_THREADS": str(threads)}
+        done = execute(program, model, "-z", tokenizer, "-t", 0, "-n", DECODE_TOKENS, env=env)
+        return figure(r"achieved tok/s: ([\d.]+)", done)
+
+    return Subject(name, threads, measure)
+
+
+def llama_cpp(python: Path, threads: int, files: Files) -> list[Subject]:
+    """The peer's decode and prefill. They are measured together, on the turn of the first."""
+    script = Path(__file__).with_name("llama_cpp_peer.py")
+    write_once(files.gguf, lambda part: execute(python, script, "write", files.float32, files.tokenizer, part))
+    found: dict[str, float] = {}
+
+    def measure_both() -> float:
+        done = execute(python, script, "time", files.gguf, threads, DECODE_TOKENS, PREFILL_TOKENS, PREFILL_REPEATS)
+        found.update(json.loads(done.stdout))
+        return found["decode"]
+
+    return [
+        Subject("llama.cpp decode q8_0", threads, measure_both),
+        Subject("llama.cpp prefill q8_0", threads, lambda: found["prefill"]),
+    ]
+
+
+def one_token(run: Path, files: Files) -> float:
+    """Seconds that ./run takes in all for one token of the float32 file."""
+    start = time.perf_counter()
+    execute(run, files.float32, "-z", files.tokenizer, "-t", 0, "-n", 1)
+    return time.perf_counter() - start
+
+
+# ---- the report ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Report:
+    """What the rounds gave."""
+
+    subjects: list[Subject]
+    limits: dict[int, list[Limits]]  # by threads
+    one_token: list[float]  # seconds of a whole ./run
+    file_bytes: int
+    cores: int
+
+    def ratios(self) -> dict[str, list[float]]:
+        """Pairs of subjects, divided round by round."""
+        by_name = {(s.name, s.threads): s.rates for s in self.subjects}
+        pairs = [
+            (("decode f32", self.cores), ("llama2.c run", self.cores)),
+            (("decode q8_0", self.cores), ("llama2.c runq", self.cores)),
+            (("decode q8_0", self.cores), ("llama.cpp decode q8_0", self.cores)),
+            (("prefill q8_0", self.cores), ("llama.cpp prefill q8_0", self.cores)),
+        ]
+        over = sorted({s.threads for s in self.subjects if s.threads > self.cores})
+        pairs += [((f"decode {d}", n), (f"decode {d}", self.cores)) for d in QUANTIZE for n in over]
+        return {
+            f"{ours[0]}, {ours[1]} threads / {theirs[0]}, {theirs[1]} threads": [
+                a / b for a, b in zip(by_name[ours], by_name[theirs], strict=True)
+            ]
+            for ours, theirs in pairs
+            if ours in by_name and theirs in by_name
+        }
+
+    def table(self) -> str:
+        """Markdown."""
+        rows = [["what", "threads", "tok/s", "least to greatest", "of the limit"]]
+        for s in self.subjects:
+            share = f"{statistics.median(s.shares):.0%}" if s.shares else ""
+            rows.append([s.name, str(s.threads), *spread(s.rates, ",.0f"), share])
+        ratios = [["ratio, pair by pair", "median", "least to greatest"]]
+        ratios += [[name, *spread(values, ".2f")] for name, values in self.ratios().items()]
+        limits = [["limit", "threads", "median", "least to greatest"]]
+        for threads, found in self.limits.items():
+            for footprint in found[0].read:
+                rates = [one.read[footprint] / 1e9 for one in found]
+                limits.append([f"read {int(footprint) / 1e6:.1f} MB, GB/s", str(threads), *spread(rates, ".1f")])
+            limits.append(["float32, GFLOP/s", str(threads), *spread([one.f32 / 1e9 for one in found], ",.0f")])
+            limits.append(["int8, Gop/s", str(threads), *spread([one.int8 / 1e9 for one in found], ",.0f")])
+        seconds, between = spread(self.one_token, ".3f")
+        return "\n\n".join(
+            [
+                f"{self.machine()}; {len(self.one_token)} rounds",
+                aligned(rows),
+                *([aligned(ratios)] if len(ratios) > 1 else []),
+                aligned(limits),
+                f"./run, from its start to its end, for one token of a {self.file_bytes / 1e6:.0f} MB file: "
+                f"{seconds} s ({between})",
+            ]
+        )
+
+    def machine(self) -> str:
+        """What ran on what."""
+        isa = next(iter(self.limits.values()))[0].isa
+        return f"llama2py {llama2py.__version__}, {processor()}, {self.cores} cores, {isa}"
+
+    def as_json(self) -> str:
+        """Every figure of every round."""
+        return json.dumps(
+            {
+                "machine": self.machine(),
+                "timed": [
+                    {"what": s.name, "threads": s.threads, "tokens_per_s": s.rates, "share_of_limit": s.shares}
+                    for s in self.subjects
+                ],
+                "ratios": self.ratios(),
+                "limits": [
+                    {"threads": n, "read_bytes_per_s": one.read, "f32_ops_per_s": one.f32, "int8_ops_per_s": one.int8}
+                    for n, found in self.limits.items()
+                    for one in found
+                ],
+                "one_token_s": self.one_token,
+            },
+            indent=2,
+        )
+
+
+def spread(values: Sequence[float], form: str) -> tuple[str, str]:
+    """The median, and the least and the greatest."""
+    return format(statistics.median(values), form), f"{min(values):{form}} to {max(values):{form}}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        first, *rest = (
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append(" | ".join(["| " + first, *rest]) + " |")
+    rule = "|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def processor() -> str:
+    """Its name, or else its architecture."""
+    try:
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()
+
+
+# ---- the whole -------------------------------------------------------------------------------------------------------
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    cores = llama2py.cpu_count()
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+    def add(name: str, help: str, **options: Any) -> None:
+        parser.add_argument(name, help=help, **options)
+
+    count = {"type": int, "metavar": "N"}
+    program = {"type": Path, "metavar": "PROGRAM"}
+    add("--rounds", "default: %(default)s", default=7, **count)
+    add("--threads", "default: %(default)s", default=sorted({1, cores, 4 * cores}), nargs="+", **count)
+    add("--json", "print JSON instead of tables", action="store_true")
+    add("--run", "default: ./run", default=ROOT / "run", **program)
+    add("--limits", "limits.c, compiled; default: build/bench/limits", default=ROOT / "build/bench/limits", **program)
+    add("--llama2c", "llama2.c's run: timed too", **program)
+    add("--runq", "llama2.c's runq: timed too", **program)
+    add("--llama-cpp", "a Python that has llama_cpp and gguf: timed too", type=Path, metavar="PYTHON")
+    add("--tokenizer", "a tokenizer.bin of 32000 entries; default: made up", type=Path, metavar="FILE")
+    chosen = parser.parse_args(argv)
+    if chosen.rounds < 1 or min(chosen.threads) < 1:
+        parser.error("expected at least 1 round and at least 1 thread")
+    return chosen
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Makes the model, checks, and times in rounds."""
+    files = make_files(ROOT / "build" / "bench")
+    if options.tokenizer:
+        files = Files(files.float32, files.int8, options.tokenizer, files.gguf)
+    cores = llama2py.cpu_count()
+    subjects: list[Subject] = []
+    footprints: list[int] = []
+    for dtype in tqdm(QUANTIZE, desc="checking", unit="type"):
+        check(dtype, options.run, files, options.threads)
+    for dtype, quantize in QUANTIZE.items():
+        for threads in options.threads:
+            llama = Llama(files.float32, files.tokenizer, quantize, threads)
+            weight_bytes = llama.info.weight_bytes
+            subjects.append(decode(dtype, threads, options.run, files, weight_bytes))
+            subjects.append(prefill(dtype, llama, threads))
+        footprints.append(weight_bytes)
+    if options.llama2c:
+        subjects.append(llama2c("llama2.c run", options.llama2c, cores, files.float32, files.tokenizer))
+    if options.runq:
+        subjects.append(llama2c("llama2.c runq", options.runq, cores, files.int8, files.tokenizer))
+    if options.llama_cpp:
+        subjects += llama_cpp(options.llama_cpp, cores, files)
+    file_bytes = files.float32.stat().st_size
+    report = Report(subjects, {min(n, cores): [] for n in options.threads}, [], file_bytes, cores)
+    for _ in tqdm(range(options.rounds), desc="timing", unit="round"):
+        for threads, found in report.limits.items():
+            found.append(Limits.measure(options.limits, threads, footprints))
+        for subject in subjects:
+            rate = subject.measure()
+            subject.rates.append(rate)
+            if subject.limit:
+                subject.shares.append(rate / subject.limit(report.limits[min(subject.threads, cores)][-1]))
+        report.one_token.append(one_token(options.run, files))
+    return report
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the report; returns the exit status."""
+    options = arguments(argv)
+    try:
+        report = measure(options)
+    except (BenchError, llama2py.Llama2Error) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(report.as_json() if options.json else report.table())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Llama inference with a pure-C core.
+
+    import llama2py
+
+    with llama2py.Llama("stories15M.bin") as llama:
+        for chunk in llama.stream("Once upon a time", temperature=0.8):
+            print(chunk, end="", flush=True)
+
+Any number of threads gives the same text for the same seed, and so does any machine.
+"""
+
+from llama2py._core import cpu_count, version
+from llama2py.errors import (
+    CancelledError,
+    CheckpointError,
+    ClosedError,
+    ContextOverflowError,
+    DeviceError,
+    FileError,
+    FileMissingError,
+    InsufficientMemoryError,
+    InvalidArgumentError,
+    Llama2Error,
+    NumericError,
+    TextError,
+    TokenizerError,
+)
+from llama2py.info import ModelInfo, Plan, plan
+from llama2py.llama import Llama, generate
+from llama2py.result import Chunk, FinishReason, Result
+from llama2py.stream import Stream
+from llama2py.tokenizer import Tokenizer
+
+__all__ = [
+    "CancelledError",
+    "CheckpointError",
+    "Chunk",
+    "ClosedError",
+    "ContextOverflowError",
+    "DeviceError",
+    "FileError",
+    "FileMissingError",
+    "FinishReason",
+    "InsufficientMemoryError",
+    "InvalidArgumentError",
+    "Llama",
+    "Llama2Error",
+    "ModelInfo",
+    "NumericError",
+    "Plan",
+    "Result",
+    "Stream",
+    "TextError",
+    "Tokenizer",
+    "TokenizerError",
+    "__version__",
+    "cpu_count",
+    "generate",
+    "plan",
+]
+
+__version__ = version()

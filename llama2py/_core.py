@@ -1,0 +1,317 @@
+"""The C core, one to one: handles that free themselves, Python values in and out, exceptions for failures.
+
+Private. Nothing here takes a lock for computing: a session belongs to one caller at a time, and llama.py sees to that.
+"""
+
+from __future__ import annotations
+
+import errno
+import operator
+import os
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from llama2py import errors
+from llama2py._llama2 import ffi, lib
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+
+QUANTIZE = {None: lib.LLAMA2_KEEP, "q8_0": lib.LLAMA2_Q8_0}
+DTYPES = {lib.LLAMA2_F32: "f32", lib.LLAMA2_Q8_0: "q8_0", lib.LLAMA2_Q8_F: "q8_f"}
+FINISH_NONE: int = lib.LLAMA2_FINISH_NONE
+FINISH_STOP: int = lib.LLAMA2_FINISH_STOP
+
+_PATH_CAPACITY = 4096
+
+
+def version() -> str:
+    return _string(lib.llama2_version())
+
+
+def cpu_count() -> int:
+    return int(lib.llama2_cpu_count())
+
+
+# ---- failures --------------------------------------------------------------------------------------------------------
+
+_ERRORS: dict[int, type[errors.Llama2Error]] = {
+    lib.LLAMA2_ERR_ARGUMENT: errors.InvalidArgumentError,
+    lib.LLAMA2_ERR_IO: errors.FileError,
+    lib.LLAMA2_ERR_FORMAT: errors.CheckpointError,
+    lib.LLAMA2_ERR_TOKENIZER: errors.TokenizerError,
+    lib.LLAMA2_ERR_TEXT: errors.TextError,
+    lib.LLAMA2_ERR_MEMORY: errors.InsufficientMemoryError,
+    lib.LLAMA2_ERR_CONTEXT: errors.ContextOverflowError,
+    lib.LLAMA2_ERR_CANCELLED: errors.CancelledError,
+    lib.LLAMA2_ERR_DEVICE: errors.DeviceError,
+    lib.LLAMA2_ERR_NUMERIC: errors.NumericError,
+}
+
+
+def _string(text: Any) -> str:
+    value = ffi.string(text)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _check(status: int, path: StrPath | None = None) -> None:
+    """Raises what the calling thread's last error says, unless all went well. path: the file that was asked for."""
+    if status == lib.LLAMA2_OK:
+        return
+    last = lib.llama2_last_error()
+    message = _string(last.message)
+    kind = _ERRORS[status]
+    error = kind(message)
+    if isinstance(error, errors.InsufficientMemoryError | errors.ContextOverflowError):
+        error.required, error.available = last.required, last.available
+    elif isinstance(error, errors.FileError) and path is not None:
+        if not os.path.exists(path):
+            error = errors.FileMissingError(message)
+            error.errno = errno.ENOENT
+        error.filename = os.fspath(path)
+    raise error
+
+
+def _int32(name: str, value: Any) -> int:
+    number = operator.index(value)
+    if not -(2**31) <= number < 2**31:
+        raise errors.InvalidArgumentError(f"{name} is {number}, which is outside the 32-bit integers")
+    return number
+
+
+def _option(name: str, value: int | None) -> int:
+    return 0 if value is None else _int32(name, value)
+
+
+def _path(path: StrPath) -> bytes:
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise errors.InvalidArgumentError(f"a path cannot hold a NUL byte: {os.fspath(path)!r}")
+    return encoded
+
+
+def token_ids(tokens: Iterable[int]) -> list[int]:
+    """The ids as plain integers that C can hold."""
+    return [_int32("a token id", token) for token in tokens]
+
+
+# ---- interrupts ------------------------------------------------------------------------------------------------------
+
+# Python runs signal handlers only between two bytecodes of the main thread, so C calls back a function that does
+# nothing: what a handler raises then leaves that function, and waits here for the C call to return.
+_interrupt = threading.local()
+
+
+def _keep_interrupt(kind: Any, error: BaseException, traceback: Any) -> None:
+    _interrupt.error = error
+
+
+def _poll(context: Any) -> int:
+    return 0
+
+
+ffi.def_extern(name="llama2py_poll", error=1, onerror=_keep_interrupt)(_poll)
+
+
+def _check_computed(status: int) -> None:
+    error = _interrupt.__dict__.pop("error", None)
+    if error is not None:
+        raise error
+    _check(status)
+
+
+# ---- models and sessions ---------------------------------------------------------------------------------------------
+
+
+def _model_options(quantize: str | None, threads: int | None, isa: str | None) -> tuple[Any, ...]:
+    """A llama2_model_options *, and what must live as long as it does."""
+    if quantize not in QUANTIZE:
+        raise errors.InvalidArgumentError(f"quantize is {quantize!r}; expected 'q8_0', or None to keep the file's type")
+    name = ffi.NULL if isa is None else ffi.new("char[]", isa.encode("utf-8", "replace"))
+    options = ffi.new("llama2_model_options *", lib.llama2_model_defaults())
+    options.isa = name
+    options.quantize = QUANTIZE[quantize]
+    options.threads = _option("threads", threads)
+    return options, name
+
+
+def _session_options(context: int | None, batch: int | None, threads: int | None) -> Any:
+    options = ffi.new("llama2_session_options *", lib.llama2_session_defaults())
+    options.context = _option("context", context)
+    options.batch = _option("batch", batch)
+    options.threads = _option("threads", threads)
+    return options
+
+
+def plan(
+    path: StrPath,
+    *,
+    quantize: str | None,
+    threads: int | None,
+    isa: str | None,
+    context: int | None,
+    batch: int | None,
+) -> dict[str, int]:
+    """The fields of llama2_plan."""
+    model_options = _model_options(quantize, threads, isa)
+    planned = ffi.new("llama2_plan *")
+    session_options = _session_options(context, batch, threads)
+    _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, planned), path)
+    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}
+
+
+class Model:
+    """A checkpoint in memory. Its sessions keep it alive."""
+
+    def __init__(self, path: StrPath, *, quantize: str | None, threads: int | None, isa: str | None) -> None:
+        options = _model_options(quantize, threads, isa)
+        made = ffi.new("llama2_model **")
+        _check(lib.llama2_model_load(_path(path), options[0], made), path)
+        self.handle = made[0]
+        self._free = weakref.finalize(self, lib.llama2_model_free, self.handle)
+        self._free.atexit = False
+
+    def close(self) -> None:
+        """Frees the model; its sessions must be closed."""
+        self._free()
+        self.handle = ffi.NULL
+
+    def describe(self) -> dict[str, Any]:
+        """The fields of llama2_model_info, with text for names and for the dtype."""
+        info = lib.llama2_model_describe(self.handle)
+        values = {name: getattr(info, name) for name, _ in ffi.typeof(info).fields}
+        values |= {name: _string(values[name]) for name in ("format", "isa")}
+        values |= {"dtype": DTYPES[info.dtype], "shared_classifier": bool(info.shared_classifier)}
+        return values
+
+
+def _free_session(handle: Any, model: Model) -> None:
+    """Holding the model until here is what makes it outlive its sessions, in whatever order the collector runs."""
+    lib.llama2_session_free(handle)
+
+
+class Session:
+    """One sequence of tokens."""
+
+    def __init__(self, model: Model, *, context: int | None, batch: int | None, threads: int | None) -> None:
+        made = ffi.new("llama2_session **")
+        _check(lib.llama2_session_new(model.handle, _session_options(context, batch, threads), made))
+        self.handle = made[0]
+        self._free = weakref.finalize(self, _free_session, self.handle, model)
+        self._free.atexit = False
+        self._guard = threading.RLock()
+        lib.llama2_session_set_poll(self.handle, lib.llama2py_poll, ffi.NULL)
+        options = lib.llama2_session_describe(self.handle)
+        self.context = int(options.context)
+        self.batch = int(options.batch)
+        self.threads = int(options.threads)
+
+    def close(self) -> None:
+        """Frees the session; nothing may be computing on it."""
+        with self._guard:
+            self._free()
+            self.handle = ffi.NULL
+
+    def cancel(self) -> None:
+        """Ends the computation on this session, if any; from any thread."""
+        with self._guard:
+            if self.handle != ffi.NULL:
+                lib.llama2_session_cancel(self.handle)
+
+    def truncate(self, length: int) -> None:
+        _check(lib.llama2_session_truncate(self.handle, length))
+
+    def eval(self, tokens: list[int]) -> None:
+        """Appends the tokens and computes them."""
+        _check_computed(lib.llama2_session_eval(self.handle, ffi.new("int32_t[]", tokens), len(tokens), ffi.NULL))
+
+    def eval_logits(self, tokens: list[int], vocab_size: int) -> npt.NDArray[np.float32]:
+        """The same, and returns the logits after each token: (tokens, vocab_size)."""
+        logits = np.empty((len(tokens), vocab_size), dtype=np.float32)
+        room = ffi.from_buffer("float[]", logits, require_writable=True)
+        _check_computed(lib.llama2_session_eval(self.handle, ffi.new("int32_t[]", tokens), len(tokens), room))
+        return logits
+
+    def generate(self, sampling: Sampling, stops: list[int], capacity: int) -> tuple[list[int], int]:
+        """Draws up to `capacity` tokens; returns them and a llama2_finish."""
+        tokens = ffi.new("int32_t[]", capacity)
+        n_tokens = ffi.new("int32_t *")
+        finish = ffi.new("llama2_finish *")
+        _check_computed(
+            lib.llama2_session_generate(
+                self.handle, sampling.handle, stops, len(stops), tokens, capacity, n_tokens, finish
+            )
+        )
+        return ffi.unpack(tokens, n_tokens[0]), finish[0]
+
+
+class Sampling:
+    """How tokens are drawn, and the random state, which drawing advances."""
+
+    def __init__(self, temperature: float, top_p: float, rng: int) -> None:
+        self.handle = ffi.new("llama2_sampling *")
+        self.handle.temperature = temperature
+        self.handle.top_p = top_p
+        self.handle.rng = rng
+
+    def skip(self) -> None:
+        """Advances the random state as drawing one token does."""
+        lib.llama2_random(ffi.addressof(self.handle, "rng"))
+
+
+# ---- tokenizers ------------------------------------------------------------------------------------------------------
+
+
+def find_tokenizer(checkpoint: StrPath, vocab_size: int) -> str:
+    path = ffi.new("char[]", _PATH_CAPACITY)
+    size = _int32("vocab_size", vocab_size)
+    _check(lib.llama2_tokenizer_find(_path(checkpoint), size, path, _PATH_CAPACITY), checkpoint)
+    return os.fsdecode(ffi.string(path))
+
+
+class Tokenizer:
+    """A vocabulary in memory."""
+
+    def __init__(self, path: StrPath, vocab_size: int) -> None:
+        made = ffi.new("llama2_tokenizer **")
+        _check(lib.llama2_tokenizer_load(_path(path), _int32("vocab_size", vocab_size), made), path)
+        self.handle = made[0]
+        weakref.finalize(self, lib.llama2_tokenizer_free, self.handle).atexit = False
+        self.vocab_size = int(lib.llama2_tokenizer_vocab_size(self.handle))
+        self.bos_id = int(lib.llama2_tokenizer_bos(self.handle))
+        self.eos_id = int(lib.llama2_tokenizer_eos(self.handle))
+
+    def encode(self, text: bytes, bos: bool, eos: bool) -> list[int]:
+        capacity = len(text) + 3
+        tokens = ffi.new("int32_t[]", capacity)
+        n = ffi.new("size_t *")
+        _check(lib.llama2_tokenizer_encode(self.handle, text, len(text), bos, eos, tokens, capacity, n))
+        ids: list[int] = ffi.unpack(tokens, n[0])
+        return ids
+
+
+class TextStream:
+    """Turns tokens back into text, one at a time, whole characters only."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._capacity = max(3, int(lib.llama2_text_stream_bound(tokenizer.handle)))
+        self._text = ffi.new("char[]", self._capacity)
+        self._n = ffi.new("size_t *")
+        self._state = ffi.new("llama2_text_stream *")
+
+    def push(self, token: int) -> str:
+        """The characters that this token completes."""
+        _check(
+            lib.llama2_text_stream_push(self._state, self._tokenizer.handle, token, self._text, self._capacity, self._n)
+        )
+        return bytes(ffi.buffer(self._text, self._n[0])).decode("utf-8")
+
+    def end(self) -> str:
+        """U+FFFD if a character is unfinished."""
+        _check(lib.llama2_text_stream_end(self._state, self._text, self._capacity, self._n))
+        return bytes(ffi.buffer(self._text, self._n[0])).decode("utf-8")

@@ -1,0 +1,314 @@
+"""The command line: run, info, fit.
+
+A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
+
+from llama2py import _core
+from llama2py.chat import Chat
+from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
+from llama2py.info import Plan, plan
+from llama2py.llama import Llama
+from llama2py.stream import peak_memory
+
+__all__ = ["main"]
+
+ISAS = ("scalar", "avx2", "avx512")
+# What stands between an option and its value, if the value begins with a dash.
+JOINTS = {**dict.fromkeys(("-t", "-p", "-s", "-n", "-i", "-z", "-m", "-y"), ""), "--prompt": "=", "--system": "="}
+CONTROLS = "".join(map(chr, (*range(9), *range(14, 32), 127)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code."""
+    try:
+        args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
+        return int(args.command(args))
+    except (_UsageError, _StreamError, Llama2Error, MemoryError) as error:
+        print(f"llama2py: {error or 'out of memory'}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+class _UsageError(Exception):
+    pass
+
+
+class _StreamError(Exception):
+    pass
+
+
+def _write(text: str) -> None:
+    """Writes to stdout at once, past Python's buffer, which would fail a second time at exit."""
+    data = memoryview(text.encode("utf-8"))
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError as error:
+        raise _StreamError(f"cannot write to stdout: {error.strerror}") from None
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message}; see {self.prog} --help")
+
+
+def _join_values(argv: Sequence[str]) -> list[str]:
+    """Writes `-i -x` as `-i-x`: like llama2.c, it takes what follows as the value, where argparse sees an option."""
+    joined: list[str] = []
+    for arg in argv:
+        if joined and joined[-1] in JOINTS and arg.startswith("-"):
+            joined[-1] += JOINTS[joined[-1]] + arg
+        else:
+            joined.append(arg)
+    return joined
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="llama2py", description="Llama inference with a pure-C core.")
+    parser.add_argument("--version", action="version", version=f"llama2py {_core.version()}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, description: str, example: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=description,
+            description=f"{description[0].upper()}{description[1:]}.",
+            epilog=f"example: {example}",
+        )
+        made.set_defaults(command=function)
+        return made
+
+    run = command("run", _run, "tell a story", "llama2py run stories15M.bin -t 0.8 -n 256 -i 'Once upon a time'")
+    run.add_argument("checkpoint", metavar="CHECKPOINT", help="a llama2.c .bin file")
+    run.add_argument("-t", "--temperature", type=float, default=1.0, metavar="T", help="0: greedy (1.0)")
+    run.add_argument("-p", "--top-p", type=float, default=0.9, metavar="P", help="0 or 1: off (0.9)")
+    run.add_argument("-s", "--seed", type=int, default=0, metavar="SEED", help="random seed (the time)")
+    run.add_argument("-n", "--steps", type=int, default=256, metavar="N", help="tokens, prompt included; 0: all (256)")
+    run.add_argument("-i", "--prompt", default="", metavar="TEXT", help="what the text begins with")
+    run.add_argument("-z", "--tokenizer", metavar="FILE", help="else the one beside the checkpoint")
+    run.add_argument("-m", "--mode", choices=("generate", "chat"), default="generate", help="default: generate")
+    run.add_argument("-y", "--system", metavar="TEXT", help="system prompt, in chat mode")
+    run.add_argument("--threads", type=int, metavar="N", help="threads that compute (the cores there are)")
+    run.add_argument("--isa", choices=ISAS, help="instruction set (the fastest there is)")
+    _add_sizes(run, batch=False)
+    run.add_argument("--json", action="store_true", help="print one JSON object when done, instead of the text")
+
+    info = command("info", _info, "describe a checkpoint", "llama2py info stories15M.bin")
+    info.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin file")
+    info.add_argument("--json", action="store_true", help="print a JSON object")
+
+    fit = command("fit", _fit, "say whether a checkpoint fits in memory", "llama2py fit llama2_7b.bin --quant q8_0")
+    fit.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin file")
+    _add_sizes(fit, batch=True)
+    fit.add_argument("--json", action="store_true", help="print a JSON object")
+    return parser
+
+
+def _add_sizes(parser: argparse.ArgumentParser, batch: bool) -> None:
+    parser.add_argument("--context", type=int, metavar="N", help="tokens that a sequence may have (the model's own)")
+    if batch:
+        parser.add_argument("--batch", type=int, metavar="N", help="prompt tokens computed at once (256)")
+    parser.add_argument("--quant", choices=("q8_0",), help="make float matrices int8 while loading")
+
+
+# ---- run -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Figures:
+    """What is told at the end: rates while computing, and seconds from the start to the first token."""
+
+    prompt_tokens: int
+    prompt_tps: float
+    decoded: int
+    decode_tps: float
+    first_token: float
+
+    def show(self) -> None:
+        print(
+            f"prompt: {self.prompt_tokens} tokens, {self.prompt_tps:.1f} tok/s | "
+            f"decode: {self.decoded} tokens, {self.decode_tps:.1f} tok/s | "
+            f"first token: {self.first_token:.3f} s | peak memory: {peak_memory() / 2**20:.1f} MiB",
+            file=sys.stderr,
+        )
+        print(f"achieved tok/s: {self.decode_tps if self.decoded else self.prompt_tps:f}", file=sys.stderr)
+
+
+class _Teller:
+    """Writes a text's pieces, and knows when the first came."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._began = time.perf_counter()
+        self.first_token = 0.0
+
+    def tell(self, piece: str) -> None:
+        # A control character on its own would play with the terminal.
+        if not self._quiet and not (len(piece) == 1 and piece in CONTROLS):
+            _write(piece)
+
+    def tell_drawn(self, piece: str) -> None:
+        self.first_token = self.first_token or time.perf_counter() - self._began
+        self.tell(piece)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.steps < 0:
+        raise InvalidArgumentError(f"-n is {args.steps}; expected 0 or more")
+    if abs(args.seed) >= 2**64:
+        raise InvalidArgumentError(f"-s is {args.seed}; expected a whole number of 64 bits")
+    if args.json and args.mode == "chat":
+        raise _UsageError("--json tells a text, not a chat; see llama2py run --help")
+    teller = _Teller(args.json)
+    # As in llama2.c: a negative seed wraps, and 0 asks for the time.
+    seed = args.seed % 2**64 or int(time.time())
+    with Llama(args.checkpoint, args.tokenizer, args.quant, args.threads, args.context, isa=args.isa) as llama:
+        steps = min(args.steps or llama.context, llama.context)
+        work = _chat if args.mode == "chat" else _generate
+        return work(llama, args, seed, steps, teller)
+
+
+def _generate(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller: _Teller) -> int:
+    prompt = llama.tokenize(os.fsencode(args.prompt))
+    if len(prompt) > llama.context:
+        message = f"the prompt has {len(prompt)} tokens, but the context holds {llama.context}; shorten it"
+        raise ContextOverflowError(message, len(prompt), llama.context)
+    # The steps count what is shown: the prompt after <s>, then what is drawn.
+    shown = prompt[: steps + 1]
+    stream = llama.stream(shown, steps + 1 - len(shown), args.temperature, args.top_p, seed, echo=args.json)
+    text = llama.tokenizer.text_stream()
+    code = 0
+    with stream:
+        try:
+            for token in shown:
+                teller.tell(text.push(token))
+            for chunk in stream:
+                teller.tell_drawn(chunk.text)
+        except KeyboardInterrupt:
+            code = 130
+    result = stream.result
+    _write(f"{json.dumps(asdict(result), ensure_ascii=False)}\n" if args.json else "\n")
+    decoded = max(0, len(result.tokens) - 1)
+    Figures(result.prompt_tokens, result.prompt_tps, decoded, result.decode_tps, teller.first_token).show()
+    return code
+
+
+def _ask(question: str) -> bytes | None:
+    """A line from stdin without its end, or None at the end of the input."""
+    _write(question)
+    try:
+        line = sys.stdin.buffer.readline() if sys.stdin else b""
+    except OSError as error:
+        raise _StreamError(f"cannot read from stdin: {error.strerror}") from None
+    return line.removesuffix(b"\n") if line else None
+
+
+def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller: _Teller) -> int:
+    chat = Chat(llama, args.temperature, args.top_p, seed, steps)
+    code = 0
+    try:
+        system = _ask("Enter system prompt (optional): ") if args.system is None else os.fsencode(args.system)
+        user = os.fsencode(args.prompt) or _ask("User: ")
+        while user is not None:
+            _write("Assistant: ")
+            for piece in chat.answer(system or b"", user):
+                teller.tell_drawn(piece)
+            _write("\n")
+            if chat.left <= 0:
+                break
+            system, user = None, _ask("User: ")
+        else:
+            _write("\n")
+    except KeyboardInterrupt:
+        code = 130
+        _write("\n")
+    prompt_tps = chat.prompt_tokens / chat.prompt_seconds if chat.prompt_seconds else 0.0
+    decode_tps = chat.draws / chat.decode_seconds if chat.decode_seconds else 0.0
+    Figures(chat.prompt_tokens, prompt_tps, chat.draws, decode_tps, teller.first_token).show()
+    return code
+
+
+# ---- info and fit ----------------------------------------------------------------------------------------------------
+
+
+def _size(n: int) -> str:
+    return f"{n / 2**30:.2f} GiB" if n >= 2**30 else f"{n / 2**20:.1f} MiB"
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "".join(f"{name:<{width}}  {value}\n" for name, value in rows)
+
+
+def _info(args: argparse.Namespace) -> int:
+    with Llama(args.checkpoint) as llama:
+        info = llama.info
+    if args.json:
+        _write(f"{json.dumps(asdict(info))}\n")
+        return 0
+    classifier = "the embedding" if info.shared_classifier else "its own"
+    rows = [
+        ("file", args.checkpoint),
+        ("format", info.format),
+        ("parameters", f"{info.parameters:,}"),
+        ("layers", str(info.n_layers)),
+        ("dim", f"{info.dim}, feed-forward {info.hidden_dim}"),
+        ("heads", f"{info.n_heads} of {info.head_dim}, {info.n_kv_heads} for keys and values"),
+        ("vocabulary", f"{info.vocab_size:,}, classifier {classifier}"),
+        ("context", f"{info.context:,} tokens"),
+        ("matrices", info.dtype),
+        ("size", f"{_size(info.file_bytes)} in the file, {_size(info.weight_bytes)} in memory"),
+    ]
+    _write(_table(rows))
+    return 0
+
+
+def _fit(args: argparse.Namespace) -> int:
+    planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch)
+    advice = "fits" if planned.fits else f"does not fit: {_advice(args, planned)}"
+    if args.json:
+        _write(f"{json.dumps({**asdict(planned), 'fits': planned.fits, 'advice': advice})}\n")
+    else:
+        rows = [
+            ("weights", planned.weights),
+            ("while loading", planned.load),
+            ("KV cache", planned.kv),
+            ("scratch", planned.scratch),
+            ("total", planned.total),
+            ("available", planned.available),
+        ]
+        width = max(len(_size(value)) for _, value in rows)
+        _write(_table([(name, f"{_size(value):>{width}}") for name, value in rows]) + advice + "\n")
+    return 0 if planned.fits else 1
+
+
+def _advice(args: argparse.Namespace, planned: Plan) -> str:
+    """The least change that makes it fit."""
+    contexts: list[int | None] = [args.context]
+    contexts += [2**n for n in range(20, 6, -1) if args.context is None or 2**n < args.context]
+    for context in contexts:
+        for quant in dict.fromkeys((args.quant, "q8_0")):
+            try:
+                smaller = plan(args.checkpoint, quantize=quant, context=context, batch=args.batch)
+            except (InvalidArgumentError, ContextOverflowError):
+                continue  # more than the model's own context
+            if smaller.fits:
+                options = [f"--quant {quant}"] if quant != args.quant else []
+                options += [f"--context {context}"] if context != args.context else []
+                return f"use {' '.join(options)}, which takes {_size(smaller.total)}"
+    return f"{_size(planned.total - planned.available)} more memory is needed"

@@ -1,0 +1,64 @@
+"""Text to token ids and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from llama2py import _core
+from llama2py._core import StrPath
+from llama2py.errors import TextError
+
+__all__ = ["Tokenizer"]
+
+
+class Tokenizer:
+    """A vocabulary in llama2.c's tokenizer.bin format. Immutable, so any number of threads may share it.
+
+    vocab_size: what the model has, if it is known; a file of another size is then refused.
+    """
+
+    def __init__(self, path: StrPath, vocab_size: int | None = None) -> None:
+        self.path = os.fspath(path)
+        self._core = _core.Tokenizer(path, vocab_size or 0)
+
+    @classmethod
+    def find(cls, checkpoint: StrPath, vocab_size: int) -> Tokenizer:
+        """The tokenizer of `vocab_size` entries that lies beside a checkpoint or else in the working directory."""
+        return cls(_core.find_tokenizer(checkpoint, vocab_size), vocab_size)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens there are."""
+        return self._core.vocab_size
+
+    @property
+    def bos_id(self) -> int:
+        """The token that begins a text, <s>."""
+        return self._core.bos_id
+
+    @property
+    def eos_id(self) -> int:
+        """The token that ends a text, </s>."""
+        return self._core.eos_id
+
+    def encode(self, text: str | bytes, bos: bool = True, eos: bool = False) -> list[int]:
+        """The ids of a text, between <s> and </s> as asked. Bytes are text in UTF-8."""
+        try:
+            data = text if isinstance(text, bytes) else text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            found = f"U+{ord(error.object[error.start]):04X}"
+            raise TextError(f"character {error.start} of the text is {found}, half of a surrogate pair") from None
+        return self._core.encode(data, bos, eos)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of these ids. <s> and </s> give none, and what is not UTF-8 becomes U+FFFD."""
+        stream = self.text_stream()
+        return "".join([stream.push(token) for token in _core.token_ids(ids)]) + stream.end()
+
+    def text_stream(self) -> _core.TextStream:
+        """A decoder of single tokens: `push(token)` gives the characters that it completes, `end()` the rest."""
+        return _core.TextStream(self._core)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.path!r}, vocab_size={self.vocab_size})"

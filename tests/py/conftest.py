@@ -1,0 +1,66 @@
+"""What the tests share: the folder of real checkpoints, made-up models on disk, and ./run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from checkpoints import SHAPES, Variant, write_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder with real checkpoints, tokenizers and recorded outputs."""
+    folder = os.environ.get("LLAMA2PY_TEST_DATA")
+    if not folder:
+        pytest.skip("LLAMA2PY_TEST_DATA is not set to the folder with real checkpoints")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], Path]:
+    """Writes a made-up model once, with a tokenizer.bin beside it, and gives its path."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def write(variant: Variant) -> Path:
+        path = folder / variant.stored / "model.bin"
+        if not path.exists():
+            path.parent.mkdir()
+            write_tokenizer(path.parent / "tokenizer.bin", SHAPES[variant.shape].vocab_size)
+            variant.write(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Runs ./run, built first, or the program that LLAMA2PY_TEST_RUN names, such as one with sanitizers."""
+    program = os.environ.get("LLAMA2PY_TEST_RUN")
+    if not program:
+        built = subprocess.run(["make", "run"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert built.returncode == 0, f"`make run` failed:\n{built.stdout}{built.stderr}"
+        program = str(ROOT / "run")
+
+    def execute(
+        *arguments: str | bytes | os.PathLike[str], stdout: int | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stdout is None else stdout,
+            stderr=subprocess.PIPE,
+            env=os.environ | (env or {}),
+            timeout=120,
+            check=False,
+        )
+
+    return execute
