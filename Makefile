@@ -1,65 +1,120 @@
-# llama2py: the C library, ./run and everything around them. `make help` lists the targets.
+# llama2py: the C library, ./run, the Python package and all that checks them. `make help` lists the targets.
 #
-#   make config=release   (default) optimised
-#   make config=debug     assertions, no optimisation
-#   make config=asan      address and undefined-behaviour sanitizers
-#   make config=scalar    optimised, the scalar kernels only: what a new architecture starts from
+#   config=release  optimised (the default)
+#   config=debug    assertions on, no optimisation; an allocation while a session computes is fatal
+#   config=asan     address and undefined-behaviour sanitizers
+#   config=scalar   optimised, with the scalar kernels only: what a new architecture starts from
 
 config ?= release
 CC ?= cc
 PYTHON ?= python3
+V ?= 0
 
 BUILD := build/$(config)
 VENV := .venv
+Q := $(if $(filter 1,$(V)),,@)
 
 # -ffp-contract=off: where a product and a sum are fused is written in the code, not left to the compiler.
-CFLAGS_COMMON := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -fPIC -Icsrc -MMD -MP $(CFLAGS)
-CFLAGS_release := -O3 -g -DNDEBUG
-CFLAGS_debug := -O0 -g
-CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-CFLAGS_scalar := -O3 -g -DNDEBUG -DLLAMA2_SCALAR_ONLY
-ifeq ($(CFLAGS_$(config)),)
+FLAGS_release := -O3 -g -DNDEBUG
+FLAGS_debug := -O0 -g
+FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_scalar := -O3 -g -DNDEBUG -DLLAMA2_SCALAR_ONLY
+ifeq ($(FLAGS_$(config)),)
 $(error config=$(config) is not known; expected release, debug, asan or scalar)
 endif
-FLAGS := $(CFLAGS_COMMON) $(CFLAGS_$(config))
+FLAGS := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -fPIC -Icsrc -MMD -MP \
+	$(FLAGS_$(config)) $(CFLAGS)
 
 SOURCES := $(sort $(wildcard csrc/*/*.c)) csrc/api.c
 OBJECTS := $(SOURCES:csrc/%.c=$(BUILD)/%.o)
-TESTS := $(patsubst tests/c/%.c,%,$(wildcard tests/c/test_*.c))
+C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
+C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch] bench/*.c)
+PACKAGE := pyproject.toml setup.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib test-c clean FORCE
+.PHONY: all help lib story test test-c test-asan check format bench clean FORCE
 
-all: lib run ## The static library and ./run (config=release|debug|asan|scalar)
+all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- C ----
 
 lib: $(BUILD)/libllama2.a
 
-$(BUILD)/%.o: csrc/%.c
+$(BUILD)/%.o: csrc/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -c $< -o $@
+	@echo "  CC   $<"
+	$(Q)$(CC) $(FLAGS) -c $< -o $@
 
 $(BUILD)/libllama2.a: $(OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/run: csrc/run.c $(BUILD)/libllama2.a
-	$(CC) $(FLAGS) $(LDFLAGS) $^ -lm -o $@
+	@echo "  LINK $@"
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) $^ -lm -o $@
 
 run: $(BUILD)/run FORCE ## ./run, the drop-in for llama2.c's
 	@cmp -s $< $@ || cp $< $@
 
 $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libllama2.a
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -UNDEBUG $(LDFLAGS) $^ -lm -o $@
+	@echo "  LINK $@"
+	$(Q)$(CC) $(FLAGS) -UNDEBUG $(LDFLAGS) $^ -lm -o $@
 
-test-c: $(TESTS:%=$(BUILD)/tests/%) ## The C tests, with the chosen config
-	@set -e; for t in $^; do echo "$$t"; $$t; done
+# ---- Python: an environment of its own, made anew when what goes into it changes ----
 
-clean: ## Remove what was built
-	rm -rf build run
+$(VENV)/ready: $(PACKAGE)
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,dev]"
+	@touch $@
+
+story: $(VENV)/ready ## Tell a story with the Python package: make story CHECKPOINT=stories15M.bin [ARGS="-t 0.8"]
+	@test -n "$(CHECKPOINT)" || { echo "make story: name a checkpoint, as in: make story CHECKPOINT=stories15M.bin"; exit 1; }
+	@$(VENV)/bin/llama2py run "$(CHECKPOINT)" $(ARGS)
+
+# ---- tests ----
+
+test: run test-c $(VENV)/ready ## All tests; real checkpoints too where LLAMA2PY_TEST_DATA names their folder
+	$(VENV)/bin/python -m pytest
+
+test-c: $(C_TESTS) ## The tests in C, in the chosen config
+	@set -e; for t in $^; do $$t; done
+
+test-asan: $(VENV)/ready ## The tests in C and hostile input to ./run, under the sanitizers
+	@$(MAKE) --no-print-directory config=asan build/asan/run test-c
+	LLAMA2PY_TEST_RUN=build/asan/run $(VENV)/bin/python -m pytest -q tests/py/test_bad_input.py tests/py/test_golden.py -k run
+
+check: $(VENV)/ready ## Formatting, lint, types, and builds without a warning by gcc and clang
+	@for f in $(C_FILES); do clang-format --assume-filename=x.c < $$f | diff -q - $$f > /dev/null || \
+	  { echo "$$f: not formatted; run make format"; exit 1; }; done
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	@set -e; for cc in gcc clang; do for c in release debug asan scalar; do \
+	  echo "  $$cc config=$$c"; \
+	  $(MAKE) --no-print-directory CC=$$cc config=$$c BUILD=build/check/$$cc-$$c CFLAGS=-Werror \
+	    build/check/$$cc-$$c/run > /dev/null; done; done
+
+format: $(VENV)/ready ## Format all sources
+	@for f in $(C_FILES); do clang-format --assume-filename=x.c < $$f > $$f.new && \
+	  { cmp -s $$f.new $$f && rm $$f.new || mv $$f.new $$f; }; done
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# ---- speed ----
+
+build/bench/limits: bench/limits.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -O3 -fopenmp $< -o $@
+
+bench: run build/bench/limits $(VENV)/ready ## Speed beside the machine's limits (ARGS="--llama2c PATH --runq PATH" adds peers)
+	$(VENV)/bin/python -m bench $(ARGS)
+
+clean: ## Remove all that was built
+	rm -rf build run $(VENV) llama2py.egg-info llama2py/*.so
 
 -include $(OBJECTS:.o=.d) $(BUILD)/run.d

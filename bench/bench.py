@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +200,9 @@ class Subject:
     rates: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return f"{self.name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
 
 def decode(dtype: str, threads: int, run: Path, files: Files, weight_bytes: int) -> Subject:
     """./run's figure. The limit is that of reading all weights once a token."""
@@ -243,21 +246,27 @@ def llama2c(name: str, program: Path, threads: int, model: Path, tokenizer: Path
     return Subject(name, threads, measure)
 
 
-def llama_cpp(python: Path, threads: int, files: Files) -> list[Subject]:
-    """The peer's decode and prefill. They are measured together, on the turn of the first."""
-    script = Path(__file__).with_name("llama_cpp_peer.py")
-    write_once(files.gguf, lambda part: execute(python, script, "write", files.float32, files.tokenizer, part))
-    found: dict[str, float] = {}
+class LlamaCpp:
+    """llama.cpp in a Python that has it, on the same weights as Q8_0."""
 
-    def measure_both() -> float:
-        done = execute(python, script, "time", files.gguf, threads, DECODE_TOKENS, PREFILL_TOKENS, PREFILL_REPEATS)
-        found.update(json.loads(done.stdout))
-        return found["decode"]
+    def __init__(self, python: Path, files: Files) -> None:
+        self.program = (python, Path(__file__).with_name("llama_cpp_peer.py"))
+        self.gguf = files.gguf
+        write_once(files.gguf, lambda part: execute(*self.program, "write", files.float32, files.tokenizer, part))
+        try:
+            self.buffers = "extra"
+            self.rate("prefill", 1, 2)
+        except BenchError:  # builds for a processor's matrix unit crash on some virtual machines that show it
+            self.buffers = "plain"
 
-    return [
-        Subject("llama.cpp decode q8_0", threads, measure_both),
-        Subject("llama.cpp prefill q8_0", threads, lambda: found["prefill"]),
-    ]
+    def rate(self, what: str, threads: int, tokens: int) -> float:
+        """Tokens per second of "decode" or "prefill"."""
+        return float(execute(*self.program, what, self.gguf, threads, tokens, self.buffers).stdout)
+
+    def subject(self, what: str, threads: int, tokens: int) -> Subject:
+        """One of the two, to be timed."""
+        name = f"llama.cpp {what} q8_0" + (", plain buffers" if self.buffers == "plain" else "")
+        return Subject(name, threads, lambda: self.rate(what, threads, tokens))
 
 
 def one_token(run: Path, files: Files) -> float:
@@ -275,6 +284,7 @@ class Report:
     """What the rounds gave."""
 
     subjects: list[Subject]
+    pairs: list[tuple[Subject, Subject]]
     limits: dict[int, list[Limits]]  # by threads
     one_token: list[float]  # seconds of a whole ./run
     file_bytes: int
@@ -282,27 +292,12 @@ class Report:
 
     def ratios(self) -> dict[str, list[float]]:
         """Pairs of subjects, divided round by round."""
-        by_name = {(s.name, s.threads): s.rates for s in self.subjects}
-        pairs = [
-            (("decode f32", self.cores), ("llama2.c run", self.cores)),
-            (("decode q8_0", self.cores), ("llama2.c runq", self.cores)),
-            (("decode q8_0", self.cores), ("llama.cpp decode q8_0", self.cores)),
-            (("prefill q8_0", self.cores), ("llama.cpp prefill q8_0", self.cores)),
-        ]
-        over = sorted({s.threads for s in self.subjects if s.threads > self.cores})
-        pairs += [((f"decode {d}", n), (f"decode {d}", self.cores)) for d in QUANTIZE for n in over]
-        return {
-            f"{ours[0]}, {ours[1]} threads / {theirs[0]}, {theirs[1]} threads": [
-                a / b for a, b in zip(by_name[ours], by_name[theirs], strict=True)
-            ]
-            for ours, theirs in pairs
-            if ours in by_name and theirs in by_name
-        }
+        return {f"{a} / {b}": [x / y for x, y in zip(a.rates, b.rates, strict=True)] for a, b in self.pairs}
 
     def table(self) -> str:
         """Markdown."""
         rows = [["what", "threads", "tok/s", "least to greatest", "of the limit"]]
-        for s in self.subjects:
+        for s in sorted(self.subjects, key=lambda s: (s.limit is None, s.name, s.threads)):
             share = f"{statistics.median(s.shares):.0%}" if s.shares else ""
             rows.append([s.name, str(s.threads), *spread(s.rates, ",.0f"), share])
         ratios = [["ratio, pair by pair", "median", "least to greatest"]]
@@ -319,6 +314,7 @@ class Report:
             [
                 f"{self.machine()}; {len(self.one_token)} rounds",
                 aligned(rows),
+                "The limit of decode: all weights read once a token. That of prefill: the matrix products at peak.",
                 *([aligned(ratios)] if len(ratios) > 1 else []),
                 aligned(limits),
                 f"./run, from its start to its end, for one token of a {self.file_bytes / 1e6:.0f} MB file: "
@@ -396,7 +392,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     count = {"type": int, "metavar": "N"}
     program = {"type": Path, "metavar": "PROGRAM"}
     add("--rounds", "default: %(default)s", default=7, **count)
-    add("--threads", "default: %(default)s", default=sorted({1, cores, 4 * cores}), nargs="+", **count)
+    add(
+        "--threads",
+        "all cores are always among them; default: %(default)s",
+        default=[1, cores, 4 * cores],
+        nargs="+",
+        **count,
+    )
     add("--json", "print JSON instead of tables", action="store_true")
     add("--run", "default: ./run", default=ROOT / "run", **program)
     add("--limits", "limits.c, compiled; default: build/bench/limits", default=ROOT / "build/bench/limits", **program)
@@ -407,38 +409,54 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     chosen = parser.parse_args(argv)
     if chosen.rounds < 1 or min(chosen.threads) < 1:
         parser.error("expected at least 1 round and at least 1 thread")
+    chosen.threads = sorted({*chosen.threads, cores})
     return chosen
+
+
+def line_up(options: argparse.Namespace, files: Files, cores: int) -> tuple[Report, list[int]]:
+    """What is timed, a peer right after what it is compared with; and the bytes of the weights of each type."""
+    report = Report([], [], {min(n, cores): [] for n in options.threads}, [], files.float32.stat().st_size, cores)
+    peer = LlamaCpp(options.llama_cpp, files) if options.llama_cpp else None
+    llama2c_peers = {"f32": (options.llama2c, files.float32), "q8_0": (options.runq, files.int8)}
+    footprints = []
+
+    def add(subject: Subject, *rivals: Subject) -> None:
+        report.subjects.extend([subject, *rivals])
+        report.pairs.extend((subject, rival) for rival in rivals)
+
+    for dtype, quantize in QUANTIZE.items():
+        decoded: dict[int, Subject] = {}
+        for n in options.threads:
+            llama = Llama(files.float32, files.tokenizer, quantize, n)
+            weight_bytes = llama.info.weight_bytes
+            decoded[n] = decode(dtype, n, options.run, files, weight_bytes)
+            rivals = []
+            program, model = llama2c_peers[dtype]
+            if n == cores and program:
+                rivals.append(llama2c(f"llama2.c {program.name}", program, n, model, files.tokenizer))
+            if n == cores and peer and quantize:
+                rivals.append(peer.subject("decode", n, DECODE_TOKENS))
+            add(decoded[n], *rivals)
+            rivals = [peer.subject("prefill", n, PREFILL_TOKENS)] if n == cores and peer and quantize else []
+            add(prefill(dtype, llama, n), *rivals)
+        report.pairs += [(decoded[n], decoded[cores]) for n in options.threads if n > cores]
+        footprints.append(weight_bytes)
+    return report, footprints
 
 
 def measure(options: argparse.Namespace) -> Report:
     """Makes the model, checks, and times in rounds."""
+    cores = llama2py.cpu_count()
     files = make_files(ROOT / "build" / "bench")
     if options.tokenizer:
-        files = Files(files.float32, files.int8, options.tokenizer, files.gguf)
-    cores = llama2py.cpu_count()
-    subjects: list[Subject] = []
-    footprints: list[int] = []
+        files = replace(files, tokenizer=options.tokenizer)
     for dtype in tqdm(QUANTIZE, desc="checking", unit="type"):
         check(dtype, options.run, files, options.threads)
-    for dtype, quantize in QUANTIZE.items():
-        for threads in options.threads:
-            llama = Llama(files.float32, files.tokenizer, quantize, threads)
-            weight_bytes = llama.info.weight_bytes
-            subjects.append(decode(dtype, threads, options.run, files, weight_bytes))
-            subjects.append(prefill(dtype, llama, threads))
-        footprints.append(weight_bytes)
-    if options.llama2c:
-        subjects.append(llama2c("llama2.c run", options.llama2c, cores, files.float32, files.tokenizer))
-    if options.runq:
-        subjects.append(llama2c("llama2.c runq", options.runq, cores, files.int8, files.tokenizer))
-    if options.llama_cpp:
-        subjects += llama_cpp(options.llama_cpp, cores, files)
-    file_bytes = files.float32.stat().st_size
-    report = Report(subjects, {min(n, cores): [] for n in options.threads}, [], file_bytes, cores)
+    report, footprints = line_up(options, files, cores)
     for _ in tqdm(range(options.rounds), desc="timing", unit="round"):
         for threads, found in report.limits.items():
             found.append(Limits.measure(options.limits, threads, footprints))
-        for subject in subjects:
+        for subject in report.subjects:
             rate = subject.measure()
             subject.rates.append(rate)
             if subject.limit:

@@ -1,10 +1,10 @@
-/* limits: what this machine allows. Measures how fast THREADS threads together read memory of a given size, again and again,
- * and their peaks of float32 and of int8 multiply-adds, and prints one JSON object.
+/* limits: what this machine allows. Measures how fast THREADS threads together read memory of a given size, again and
+ * again, and their peaks of float32 and of int8 multiply-adds, and prints one JSON object.
  *
  *   limits THREADS BYTES...
  *
- * A figure is the best of many short windows: what the machine can do when nothing else disturbs it. A multiply and an add
- * count as two operations. */
+ * A figure is the best of many short windows: what the machine can do when nothing else disturbs it. A multiply and an
+ * add count as two operations. */
 #define _GNU_SOURCE
 #include <omp.h>
 #include <sched.h>
@@ -41,7 +41,8 @@ typedef struct machine {
 /* Has the compiler believe that x was changed, so that a product is computed each time. */
 #define OPAQUE(x) __asm__("" : "+x"(x))
 
-/* ---- plain C ----------------------------------------------------------------------------------------------------------- */
+/* ---- plain C
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static uint64_t read_scalar(const unsigned char *p, size_t n) {
   uint64_t sum[LINE / 8] = {0};
@@ -82,13 +83,16 @@ static uint64_t i8_scalar(int64_t loops) {
   return (uint64_t)(uint32_t)total;
 }
 
-/* ---- AVX2 ---------------------------------------------------------------------------------------------------------------- */
+/* ---- AVX2
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vnni")))
 
-AVX2 static uint64_t first_word_avx2(__m256i x) { return (uint64_t)_mm256_extract_epi64(x, 0); }
+AVX2 static uint64_t first_word_avx2(__m256i x) {
+  return (uint64_t)_mm256_extract_epi64(x, 0);
+}
 
 AVX2 static uint64_t read_avx2(const unsigned char *p, size_t n) {
   __m256i sum[8];
@@ -123,9 +127,12 @@ AVX2 static uint64_t i8_avx2(int64_t loops) {
   return first_word_avx2(acc[0]);
 }
 
-/* ---- AVX-512 --------------------------------------------------------------------------------------------------------------- */
+/* ---- AVX-512
+ * --------------------------------------------------------------------------------------------------------------- */
 
-AVX512 static uint64_t first_word_avx512(__m512i x) { return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(x)); }
+AVX512 static uint64_t first_word_avx512(__m512i x) {
+  return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(x));
+}
 
 AVX512 static uint64_t read_avx512(const unsigned char *p, size_t n) {
   __m512i sum[8];
@@ -160,7 +167,8 @@ AVX512 static uint64_t i8_avx512(int64_t loops) {
 }
 #endif
 
-/* ---- measuring --------------------------------------------------------------------------------------------------------------- */
+/* ---- measuring
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static machine machine_best(void) {
 #if defined(__x86_64__)
@@ -252,7 +260,8 @@ static double best_rate(const job *j, int threads) {
   return best;
 }
 
-/* A buffer as the engine's weights lie, in huge pages where the system grants them, each thread's slice written by it. */
+/* A buffer as the engine's weights lie, in huge pages where the system grants them, each thread's slice written by it.
+ */
 static bool read_rate(const machine *m, int threads, size_t bytes, double *rate) {
   size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
   unsigned char *buffer = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -278,7 +287,8 @@ int main(int argc, char **argv) {
   bool good = argc >= 3 && parse(argv[1], 1, MAX_THREADS, &threads);
   for (int i = 2; good && i < argc; i++) good = parse(argv[i], threads * LINE, INT64_MAX / 2, &bytes);
   if (!good) {
-    fprintf(stderr, "Usage: limits THREADS BYTES...   (1 to %d threads, at least %d bytes for each)\n", MAX_THREADS, LINE);
+    fprintf(stderr, "Usage: limits THREADS BYTES...   (1 to %d threads, at least %d bytes for each)\n", MAX_THREADS,
+            LINE);
     return EXIT_FAILURE;
   }
   omp_set_dynamic(0);

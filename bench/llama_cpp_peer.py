@@ -1,14 +1,15 @@
 """llama.cpp beside the engine, through llama-cpp-python's plain C calls, so that little Python is timed with it.
 
-    llama_cpp_peer.py write CHECKPOINT TOKENIZER GGUF             a llama2.c checkpoint as GGUF, its matrices Q8_0
-    llama_cpp_peer.py time GGUF THREADS DECODE PREFILL REPEATS    prints tokens per second as JSON
+    llama_cpp_peer.py write CHECKPOINT TOKENIZER GGUF           a llama2.c checkpoint as GGUF, its matrices Q8_0
+    llama_cpp_peer.py decode GGUF THREADS TOKENS extra|plain    prints tokens per second
+    llama_cpp_peer.py prefill GGUF THREADS TOKENS extra|plain   the same
 
-It runs in the Python that has llama_cpp and gguf, which need not be the one that has llama2py.
+extra or plain: whether llama.cpp may keep weights in layouts of its own. It runs in the Python that has llama_cpp and
+gguf, which need not be the one that has llama2py.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
@@ -33,6 +34,7 @@ MATRICES = {
     "w3": "ffn_up",
 }
 BOS = 1
+REPEATS = 8
 
 
 def write(checkpoint: str, tokenizer: str, path: str) -> None:
@@ -83,11 +85,12 @@ def write(checkpoint: str, tokenizer: str, path: str) -> None:
 class Engine:
     """A model and one sequence."""
 
-    def __init__(self, path: str, threads: int, context: int) -> None:
+    def __init__(self, path: str, threads: int, context: int, buffers: str) -> None:
         self.silence = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self.silence, None)
         llama_cpp.llama_backend_init()
         model_params = llama_cpp.llama_model_default_params()
+        model_params.use_extra_bufts = buffers == "extra"
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = context
         params.n_threads = params.n_threads_batch = threads
@@ -108,7 +111,7 @@ class Engine:
             sys.exit("llama_decode failed")
         return int(llama_cpp.llama_sampler_sample(self.sampler, self.context, -1))
 
-    def decode_rate(self, n: int) -> float:
+    def decode(self, n: int) -> float:
         """As ./run counts: n draws from <s>, of which the first is not timed."""
         self.start_anew()
         token = self.draw_after([BOS])
@@ -117,31 +120,26 @@ class Engine:
             token = self.draw_after([token])
         return (n - 1) / (time.perf_counter() - start)
 
-    def prefill_rate(self, n: int) -> float:
-        """A prompt of n tokens, and the draw after it."""
-        prompt = [BOS, *range(1000, 999 + n)]
-        self.start_anew()
-        start = time.perf_counter()
-        self.draw_after(prompt)
-        return n / (time.perf_counter() - start)
-
-
-def measure(path: str, threads: int, n_decode: int, n_prefill: int, repeats: int) -> dict[str, float]:
-    """Tokens per second."""
-    engine = Engine(path, threads, max(n_decode, n_prefill) + 1)
-    engine.prefill_rate(n_prefill)
-    prefill = statistics.median(engine.prefill_rate(n_prefill) for _ in range(repeats))
-    return {"decode": engine.decode_rate(n_decode), "prefill": prefill}
+    def prefill(self, n: int) -> float:
+        """A prompt of n tokens and the draw after it, warm."""
+        rates = []
+        for _ in range(1 + REPEATS):
+            self.start_anew()
+            start = time.perf_counter()
+            self.draw_after([BOS, *range(1000, 999 + n)])
+            rates.append(n / (time.perf_counter() - start))
+        return statistics.median(rates[1:])
 
 
 def main(argv: list[str]) -> None:
-    """One of the two commands."""
+    """One of the three commands."""
     command, *rest = argv
     if command == "write":
         write(*rest)
-    else:
-        path, *numbers = rest
-        print(json.dumps(measure(path, *map(int, numbers))))
+        return
+    path, threads, tokens, buffers = rest
+    engine = Engine(path, int(threads), int(tokens) + 1, buffers)
+    print(engine.decode(int(tokens)) if command == "decode" else engine.prefill(int(tokens)))
 
 
 if __name__ == "__main__":

@@ -12,44 +12,62 @@
 #include "engine/session.h"
 #include "text/tokenizer.h"
 
-const char *llama2_version(void) { return LLAMA2_VERSION; }
-
-int32_t llama2_cpu_count(void) { return threads_available(); }
-
-const char *llama2_isa_best(void) { return kernels_best(); }
-
-/* ---- models ------------------------------------------------------------------------------------------------------------- */
-
-llama2_model_options llama2_model_defaults(void) { return (llama2_model_options){.quantize = LLAMA2_KEEP}; }
-
-llama2_session_options llama2_session_defaults(void) { return (llama2_session_options){0}; }
-
-llama2_status llama2_plan_file(const char *path, const llama2_model_options *model_options,
-                               const llama2_session_options *session_options, llama2_plan *plan) {
-  assert(path && model_options && session_options && plan);
-  return model_plan(path, model_options, session_options, plan);
+const char *llama2_version(void) {
+  return LLAMA2_VERSION;
 }
 
-llama2_status llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model) {
+int32_t llama2_cpu_count(void) {
+  return threads_available();
+}
+
+const char *llama2_isa_best(void) {
+  return kernels_best();
+}
+
+/* ---- models
+ * ------------------------------------------------------------------------------------------------------------- */
+
+llama2_model_options llama2_model_defaults(void) {
+  return (llama2_model_options){.quantize = LLAMA2_KEEP};
+}
+
+llama2_session_options llama2_session_defaults(void) {
+  return (llama2_session_options){0};
+}
+
+llama2_status llama2_plan_file(const char *path, const llama2_model_options *options,
+                               const llama2_session_options *session, llama2_model_info *info, llama2_plan *plan) {
+  assert(path && options && info && plan);
+  return model_plan(path, options, session, info, plan);
+}
+
+llama2_status llama2_model_load(const char *path, const llama2_model_options *options,
+                                const llama2_session_options *session, llama2_model **model) {
   assert(path && options && model);
-  return model_load(path, options, model);
+  return model_load(path, options, session, model);
 }
 
-void llama2_model_free(llama2_model *model) { model_free(model); }
+void llama2_model_free(llama2_model *model) {
+  model_free(model);
+}
 
 llama2_model_info llama2_model_describe(const llama2_model *model) {
   assert(model);
   return model->info;
 }
 
-/* ---- sessions ------------------------------------------------------------------------------------------------------------- */
+/* ---- sessions
+ * ------------------------------------------------------------------------------------------------------------- */
 
-llama2_status llama2_session_new(const llama2_model *model, const llama2_session_options *options, llama2_session **session) {
+llama2_status llama2_session_new(const llama2_model *model, const llama2_session_options *options,
+                                 llama2_session **session) {
   assert(model && options && session);
   return session_new(model, options, session);
 }
 
-void llama2_session_free(llama2_session *session) { session_free(session); }
+void llama2_session_free(llama2_session *session) {
+  session_free(session);
+}
 
 llama2_session_options llama2_session_describe(const llama2_session *session) {
   assert(session);
@@ -64,22 +82,26 @@ int32_t llama2_session_length(const llama2_session *session) {
 llama2_status llama2_session_truncate(llama2_session *session, int32_t length) {
   assert(session);
   if (length < 0 || length > session->sequence.length)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "cannot truncate to %d tokens, expected 0 to %d", length, session->sequence.length);
+    return status_fail(LLAMA2_ERR_ARGUMENT, "cannot truncate to %d tokens, expected 0 to %d", length,
+                       session->sequence.length);
   session_truncate(session, length);
   return LLAMA2_OK;
 }
 
 llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens, int32_t n, float *logits) {
   assert(session && tokens);
-  int32_t vocab = session->model->config.vocab_size, length = session->sequence.length, context = session->options.context;
+  int32_t vocab = session->model->config.vocab_size, length = session->sequence.length,
+          context = session->options.context;
   if (n < 1) return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens to compute, expected at least 1", n);
   for (int32_t i = 0; i < n; i++)
     if (tokens[i] < 0 || tokens[i] >= vocab)
-      return status_fail(LLAMA2_ERR_ARGUMENT, "token %d of the input has id %d, expected 0 to %d", i, tokens[i], vocab - 1);
+      return status_fail(LLAMA2_ERR_ARGUMENT, "token %d of the input has id %d, expected 0 to %d", i, tokens[i],
+                         vocab - 1);
   if (n > context - length)
-    return status_fail_sized(LLAMA2_ERR_CONTEXT, (uint64_t)length + (uint64_t)n, (uint64_t)context,
-                             "%d tokens after %d do not fit into the context of %d; shorten the prompt or ask for a larger context",
-                             n, length, context);
+    return status_fail_sized(
+        LLAMA2_ERR_CONTEXT, (uint64_t)length + (uint64_t)n, (uint64_t)context,
+        "%d tokens after %d do not fit into the context of %d; shorten the prompt or ask for a larger context", n,
+        length, context);
   return session_eval(session, tokens, n, logits);
 }
 
@@ -108,7 +130,9 @@ float llama2_random(uint64_t *rng) {
   return random_unit(rng);
 }
 
-void llama2_session_cancel(llama2_session *session) { atomic_store(&session->cancel, 1); }
+void llama2_session_cancel(llama2_session *session) {
+  atomic_store(&session->cancel, 1);
+}
 
 void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context), void *context) {
   assert(session);
@@ -116,7 +140,8 @@ void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context)
   session->poll_context = context;
 }
 
-/* ---- tokenizers ------------------------------------------------------------------------------------------------------------- */
+/* ---- tokenizers
+ * ------------------------------------------------------------------------------------------------------------- */
 
 llama2_status llama2_tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
   assert(path && tokenizer);
@@ -129,7 +154,9 @@ llama2_status llama2_tokenizer_find(const char *checkpoint, int32_t vocab_size, 
   return tokenizer_find(checkpoint, vocab_size, path, capacity);
 }
 
-void llama2_tokenizer_free(llama2_tokenizer *tokenizer) { tokenizer_free(tokenizer); }
+void llama2_tokenizer_free(llama2_tokenizer *tokenizer) {
+  tokenizer_free(tokenizer);
+}
 
 int32_t llama2_tokenizer_vocab_size(const llama2_tokenizer *tokenizer) {
   assert(tokenizer);
@@ -157,20 +184,22 @@ size_t llama2_text_stream_bound(const llama2_tokenizer *tokenizer) {
   return stream_bound(tokenizer);
 }
 
-llama2_status llama2_text_stream_push(llama2_text_stream *stream, const llama2_tokenizer *tokenizer, int32_t token, char *text,
-                                      size_t capacity, size_t *n) {
+llama2_status llama2_text_stream_push(llama2_text_stream *stream, const llama2_tokenizer *tokenizer, int32_t token,
+                                      char *text, size_t capacity, size_t *n) {
   assert(stream && tokenizer && text && n);
   if (token < 0 || token >= tokenizer->vocab_size)
     return status_fail(LLAMA2_ERR_ARGUMENT, "token id %d, expected 0 to %d", token, tokenizer->vocab_size - 1);
   if (capacity < stream_bound(tokenizer))
-    return status_fail(LLAMA2_ERR_ARGUMENT, "room for %zu bytes of text, expected at least %zu", capacity, stream_bound(tokenizer));
+    return status_fail(LLAMA2_ERR_ARGUMENT, "room for %zu bytes of text, expected at least %zu", capacity,
+                       stream_bound(tokenizer));
   *n = stream_push(stream, tokenizer, token, text);
   return LLAMA2_OK;
 }
 
 llama2_status llama2_text_stream_end(llama2_text_stream *stream, char *text, size_t capacity, size_t *n) {
   assert(stream && text && n);
-  if (capacity < 3) return status_fail(LLAMA2_ERR_ARGUMENT, "room for %zu bytes of text, expected at least 3", capacity);
+  if (capacity < 3)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "room for %zu bytes of text, expected at least 3", capacity);
   *n = stream_end(stream, text);
   return LLAMA2_OK;
 }

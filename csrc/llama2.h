@@ -31,7 +31,8 @@ extern "C" {
 /* The declarations between the two cffi marks are also read by the Python build, so that they are stated once.
  * cffi: begin */
 
-/* ---- status ------------------------------------------------------------------------------------------------------- */
+/* ---- status -------------------------------------------------------------------------------------------------------
+ */
 
 /* The numbers are pinned: they never change and are never reused. */
 typedef enum llama2_status {
@@ -60,7 +61,8 @@ typedef struct llama2_error {
  * the same thread overwrites what it points to. */
 LLAMA2_API const llama2_error *llama2_last_error(void);
 
-/* ---- this machine -------------------------------------------------------------------------------------------------- */
+/* ---- this machine --------------------------------------------------------------------------------------------------
+ */
 
 /* The library's version, "major.minor.patch". */
 LLAMA2_API const char *llama2_version(void);
@@ -68,10 +70,12 @@ LLAMA2_API const char *llama2_version(void);
 /* Cores that this process may really use: its affinity mask, and its cgroup's quota rounded up. At least 1. */
 LLAMA2_API int32_t llama2_cpu_count(void);
 
-/* The name of the fastest instruction set this processor and its operating system support: "scalar", "avx2", "avx512". */
+/* The name of the fastest instruction set this processor and its operating system support: "scalar", "avx2", "avx512".
+ */
 LLAMA2_API const char *llama2_isa_best(void);
 
-/* ---- models ---------------------------------------------------------------------------------------------------------- */
+/* ---- models
+ * ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct llama2_model llama2_model;
 typedef struct llama2_session llama2_session;
@@ -86,7 +90,8 @@ typedef enum llama2_dtype {
 } llama2_dtype;
 
 typedef struct llama2_model_options {
-  const char *isa;  /* "scalar", "avx2", "avx512"; NULL: the environment's LLAMA2_ISA, else the best. Never changes a bit */
+  const char
+      *isa; /* "scalar", "avx2", "avx512"; NULL: the environment's LLAMA2_ISA, else the best. Never changes a bit */
   int32_t quantize; /* LLAMA2_KEEP, or LLAMA2_Q8_0: quantise float matrices while loading; int8 ones stay as they are */
   int32_t threads;  /* threads that load; 0: llama2_cpu_count() */
 } llama2_model_options;
@@ -108,43 +113,48 @@ typedef struct llama2_plan {
 } llama2_plan;
 
 typedef struct llama2_model_info {
-  int32_t dim;             /* width of the residual stream */
-  int32_t hidden_dim;      /* width of the feed-forward layer */
+  int32_t dim;        /* width of the residual stream */
+  int32_t hidden_dim; /* width of the feed-forward layer */
   int32_t n_layers;
-  int32_t n_heads;         /* query heads */
-  int32_t n_kv_heads;      /* key/value heads; divides n_heads */
+  int32_t n_heads;    /* query heads */
+  int32_t n_kv_heads; /* key/value heads; divides n_heads */
   int32_t head_dim;
   int32_t vocab_size;
-  int32_t context;         /* tokens the model was trained for */
+  int32_t context;           /* tokens the model was trained for */
   int32_t shared_classifier; /* 1: the classifier is the token embedding */
-  int32_t dtype;           /* llama2_dtype of the matrices in memory */
-  uint64_t parameters;     /* in the file, a shared classifier counted once */
+  int32_t dtype;             /* llama2_dtype of the matrices in memory */
+  uint64_t parameters;       /* in the file, a shared classifier counted once */
   uint64_t file_bytes;
-  uint64_t weight_bytes;   /* in memory */
-  const char *format;      /* "llama2.c v0", "llama2.c v1", "llama2.c v2"; static */
-  const char *isa;         /* the instruction set in use; static */
+  uint64_t weight_bytes; /* in memory */
+  const char *format;    /* "llama2.c v0", "llama2.c v1", "llama2.c v2"; static */
+  const char *isa;       /* the instruction set in use; static */
 } llama2_model_info;
 
 /* Options that ask for nothing: all defaults. */
 LLAMA2_API llama2_model_options llama2_model_defaults(void);
 LLAMA2_API llama2_session_options llama2_session_defaults(void);
 
-/* Says what `path` would take with these options, reading its header only. Safe on untrusted files.
- * Errors: IO, FORMAT, ARGUMENT, DEVICE. A plan that does not fit is not an error here. */
-LLAMA2_API llama2_status llama2_plan_file(const char *path, const llama2_model_options *model_options,
-                                          const llama2_session_options *session_options, llama2_plan *plan);
+/* Says what `path` holds, and what using it would take, from its header only. session: NULL, or a session to count as
+ * well. Safe on untrusted files. Errors: IO, FORMAT, ARGUMENT, CONTEXT, DEVICE. That it does not fit is none of them.
+ */
+LLAMA2_API llama2_status llama2_plan_file(const char *path, const llama2_model_options *options,
+                                          const llama2_session_options *session, llama2_model_info *info,
+                                          llama2_plan *plan);
 
-/* Reads the checkpoint at `path` and packs it for this machine. Safe on untrusted files. The file is not kept open.
+/* Reads the checkpoint at `path` and packs it for this machine. session: NULL, or a session that is to fit besides: it
+ * is not made, but the load is refused if there is no room for it. Safe on untrusted files. The file is not kept open.
  * The caller owns *model and gives it back with llama2_model_free().
- * Errors: IO, FORMAT, ARGUMENT, DEVICE, MEMORY (decided before anything large is taken). */
-LLAMA2_API llama2_status llama2_model_load(const char *path, const llama2_model_options *options, llama2_model **model);
+ * Errors: those of llama2_plan_file(), and MEMORY, which is decided before anything large is taken. */
+LLAMA2_API llama2_status llama2_model_load(const char *path, const llama2_model_options *options,
+                                           const llama2_session_options *session, llama2_model **model);
 
 /* Frees a model; every session on it must be freed before. NULL is allowed. */
 LLAMA2_API void llama2_model_free(llama2_model *model);
 
 LLAMA2_API llama2_model_info llama2_model_describe(const llama2_model *model);
 
-/* ---- sessions ---------------------------------------------------------------------------------------------------------- */
+/* ---- sessions
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Makes an empty sequence. All its memory is reserved here; nothing is allocated while it computes. The model must
  * outlive it. The caller owns *session. Errors: ARGUMENT, CONTEXT, MEMORY. */
@@ -165,10 +175,10 @@ LLAMA2_API llama2_status llama2_session_truncate(llama2_session *session, int32_
 
 /* Appends tokens[0..n) and computes them, as many rows at once as the batch takes. n > 0.
  * logits: NULL, or room for n * vocab_size floats, row-major: row i is what the model expects after tokens[i]. The last
- * row stays readable through llama2_session_logits() either way. A token that llama2_session_generate() drew and that is not
- * computed yet is forgotten: pass it in `tokens` to keep it.
- * Errors: ARGUMENT (a token id outside the vocabulary), CONTEXT, CANCELLED. After an error the sequence is as before
- * the call, and what `logits` holds is unspecified. */
+ * row stays readable through llama2_session_logits() either way. A token that llama2_session_generate() drew and that
+ * is not computed yet is forgotten: pass it in `tokens` to keep it. Errors: ARGUMENT (a token id outside the
+ * vocabulary), CONTEXT, CANCELLED. After an error the sequence is as before the call, and what `logits` holds is
+ * unspecified. */
 LLAMA2_API llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens, int32_t n, float *logits);
 
 /* The logits after the last computed token: vocab_size floats, owned by the session and valid until its next call.
@@ -179,13 +189,13 @@ LLAMA2_API const float *llama2_session_logits(const llama2_session *session);
 typedef struct llama2_sampling {
   float temperature; /* finite, >= 0; 0: the likeliest token, of equals the one with the lower id */
   float top_p;       /* in [0, 1]; 0 and 1: the whole distribution; else the smallest set of tokens that exceeds it */
-  uint64_t rng;      /* state of xorshift64* (Vigna, 2016); advanced by one draw a token unless temperature is 0. Not 0 */
+  uint64_t rng; /* state of xorshift64* (Vigna, 2016); advanced by one draw a token unless temperature is 0. Not 0 */
 } llama2_sampling;
 
 typedef enum llama2_finish {
-  LLAMA2_FINISH_NONE = 0,   /* capacity reached; call again to go on */
-  LLAMA2_FINISH_STOP = 1,   /* a stop token was drawn; it is not among `tokens` */
-  LLAMA2_FINISH_LENGTH = 2  /* the context is full */
+  LLAMA2_FINISH_NONE = 0,  /* capacity reached; call again to go on */
+  LLAMA2_FINISH_STOP = 1,  /* a stop token was drawn; it is not among `tokens` */
+  LLAMA2_FINISH_LENGTH = 2 /* the context is full */
 } llama2_finish;
 
 /* Draws up to `capacity` tokens after the sequence so far, which must not be empty, computing each as needed. The last
@@ -203,11 +213,12 @@ LLAMA2_API float llama2_random(uint64_t *rng);
  * May be called from any thread and from a signal handler. */
 LLAMA2_API void llama2_session_cancel(llama2_session *session);
 
-/* Has `poll(context)` called from the computing thread every few hundredths of a second while a call computes; a result other
- * than 0 cancels the call. NULL: none. */
+/* Has `poll(context)` called from the computing thread every few hundredths of a second while a call computes; a result
+ * other than 0 cancels the call. NULL: none. */
 LLAMA2_API void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context), void *context);
 
-/* ---- tokenizers --------------------------------------------------------------------------------------------------------- */
+/* ---- tokenizers
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* Reads llama2.c's tokenizer.bin. vocab_size: what the model has, or 0 to take what the file holds. Safe on untrusted
  * files. The caller owns *tokenizer. Errors: IO, TOKENIZER, MEMORY, ARGUMENT. */
@@ -233,10 +244,11 @@ LLAMA2_API int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer);
 LLAMA2_API llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos,
                                                  int eos, int32_t *tokens, size_t capacity, size_t *n_tokens);
 
-/* Turns tokens back into text, a token at a time, and hands out whole UTF-8 characters only. Fill with zeros to start. */
+/* Turns tokens back into text, a token at a time, and hands out whole UTF-8 characters only. Fill with zeros to start.
+ */
 typedef struct llama2_text_stream {
-  int32_t previous;       /* the token before, as id + 1; 0 at the start */
-  int32_t n_pending;      /* bytes of an unfinished character */
+  int32_t previous;  /* the token before, as id + 1; 0 at the start */
+  int32_t n_pending; /* bytes of an unfinished character */
   unsigned char pending[8];
 } llama2_text_stream;
 
@@ -245,9 +257,8 @@ LLAMA2_API size_t llama2_text_stream_bound(const llama2_tokenizer *tokenizer);
 
 /* Adds a token and writes the characters that are complete by it to `text` (room for `capacity` bytes, at least
  * llama2_text_stream_bound(); no NUL is added). *n: bytes written. Bytes that can never be part of a character become
- * U+FFFD. <s> and </s> give no text. One leading space is dropped from the first token, and from one that follows <s>: to
- * go on after a prompt push its tokens first.
- * Errors: ARGUMENT (an id outside the vocabulary, capacity). */
+ * U+FFFD. <s> and </s> give no text. One leading space is dropped from the first token, and from one that follows <s>:
+ * to go on after a prompt push its tokens first. Errors: ARGUMENT (an id outside the vocabulary, capacity). */
 LLAMA2_API llama2_status llama2_text_stream_push(llama2_text_stream *stream, const llama2_tokenizer *tokenizer,
                                                  int32_t token, char *text, size_t capacity, size_t *n);
 

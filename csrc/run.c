@@ -1,6 +1,6 @@
 /* run: tells a story from a checkpoint. A drop-in for llama2.c's run: the same options, defaults, sampler and random
- * numbers, hence the same text for the same seed. Unlike there, </s> ends a text as <s> does, bytes above 127 are printed,
- * and what is out of range is refused instead of replaced. */
+ * numbers, hence the same text for the same seed. Unlike there, </s> ends a text as <s> does, bytes above 127 are
+ * printed, and what is out of range is refused instead of replaced. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <math.h>
@@ -57,7 +57,8 @@ typedef struct program {
   int32_t prompt_tokens, draws; /* draws: tokens drawn after each prompt's first, the one that ends a text included */
 } program;
 
-/* ---- failing ---------------------------------------------------------------------------------------------------------------- */
+/* ---- failing
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static bool fail(const char *format, ...) {
   va_list list;
@@ -93,7 +94,8 @@ static double now(void) {
   return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-/* ---- arguments ---------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static bool parse_float(const char *name, const char *text, float most, float *value) {
   char *end;
@@ -128,7 +130,8 @@ static bool is(const char *argument, const char *letter, const char *name) {
 
 /* False: the program ends, with *status. */
 static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
-  *a = (arguments){.prompt = "", .mode = "generate", .temperature = 1.0f, .top_p = 0.9f, .steps = 256, .quantize = LLAMA2_KEEP};
+  *a = (arguments){
+      .prompt = "", .mode = "generate", .temperature = 1.0f, .top_p = 0.9f, .steps = 256, .quantize = LLAMA2_KEEP};
   *status = EXIT_FAILURE;
   for (int i = 1; i < argc; i++) {
     const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -138,14 +141,23 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
       return false;
     }
     if (name[0] != '-') {
-      if (a->checkpoint) return fail("'%s': one checkpoint is enough, '%s' was named before; see run --help", name, a->checkpoint);
+      if (a->checkpoint)
+        return fail("'%s': one checkpoint is enough, '%s' was named before; see run --help", name, a->checkpoint);
       a->checkpoint = name;
       continue;
     }
     static const char *const known[][2] = {
-        {"-t", "--temperature"}, {"-p", "--top-p"}, {"-s", "--seed"},   {"-n", "--steps"},         {"-i", "--prompt"},
-        {"-z", "--tokenizer"},   {"-m", "--mode"},  {"-y", "--system"}, {"--threads", "--threads"}, {"--quant", "--quant"},
-        {"--isa", "--isa"},
+        {"-t",        "--temperature"},
+        {"-p",        "--top-p"      },
+        {"-s",        "--seed"       },
+        {"-n",        "--steps"      },
+        {"-i",        "--prompt"     },
+        {"-z",        "--tokenizer"  },
+        {"-m",        "--mode"       },
+        {"-y",        "--system"     },
+        {"--threads", "--threads"    },
+        {"--quant",   "--quant"      },
+        {"--isa",     "--isa"        },
     };
     size_t k = 0, n_known = sizeof known / sizeof *known;
     while (k < n_known && !is(name, known[k][0], known[k][1])) k++;
@@ -179,7 +191,8 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
   return true;
 }
 
-/* ---- text out ----------------------------------------------------------------------------------------------------------------- */
+/* ---- text out
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static bool put(const char *text, size_t n) {
   if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0) return true;
@@ -187,7 +200,9 @@ static bool put(const char *text, size_t n) {
 }
 
 /* Control characters would play with the terminal. */
-static bool is_control(unsigned char c) { return c < 0x20 ? !(c >= '\t' && c <= '\r') : c == 0x7f; }
+static bool is_control(unsigned char c) {
+  return c < 0x20 ? !(c >= '\t' && c <= '\r') : c == 0x7f;
+}
 
 static bool put_token(program *p, int32_t token, bool visible) {
   size_t n;
@@ -198,16 +213,19 @@ static bool put_token(program *p, int32_t token, bool visible) {
 
 static bool put_end(program *p) {
   size_t n;
-  return succeeded(llama2_text_stream_end(&p->stream, p->text, p->text_capacity, &n)) && put(p->text, n) && put("\n", 1);
+  return succeeded(llama2_text_stream_end(&p->stream, p->text, p->text_capacity, &n)) && put(p->text, n) &&
+         put("\n", 1);
 }
 
-/* ---- the model at work ---------------------------------------------------------------------------------------------------------- */
+/* ---- the model at work
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static bool encode(const program *p, const char *text, int32_t **tokens, int32_t *n) {
   size_t length = strlen(text), count;
   *tokens = malloc((length + 4) * sizeof **tokens); /* one more than can be: callers put a token before them */
   if (!*tokens) return fail("no memory for a prompt of %zu bytes", length);
-  if (!succeeded(llama2_tokenizer_encode(p->tokenizer, text, length, 1, 0, *tokens + 1, length + 3, &count))) return false;
+  if (!succeeded(llama2_tokenizer_encode(p->tokenizer, text, length, 1, 0, *tokens + 1, length + 3, &count)))
+    return false;
   *n = (int32_t)count;
   if (*n > p->info.context)
     return fail("the prompt has %d tokens, but the context of %s holds %d; shorten it", *n, p->arguments.checkpoint,
@@ -230,7 +248,8 @@ static bool tell(program *p, const int32_t *stops, int32_t n_stops, int32_t most
   for (int32_t i = 0; i < most && !*stopped; i++) {
     int32_t token, n;
     llama2_finish finish;
-    if (!finished(llama2_session_generate(p->session, &p->sampling, stops, n_stops, &token, 1, &n, &finish))) return false;
+    if (!finished(llama2_session_generate(p->session, &p->sampling, stops, n_stops, &token, 1, &n, &finish)))
+      return false;
     if (finish == LLAMA2_FINISH_LENGTH) return true;
     *stopped = finish == LLAMA2_FINISH_STOP;
     if (n && !put_token(p, token, true)) return false;
@@ -332,7 +351,8 @@ static bool chat(program *p) {
   return good;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static bool set_up(program *p) {
   arguments *a = &p->arguments;
@@ -342,9 +362,10 @@ static bool set_up(program *p) {
   model_options.isa = a->isa;
   model_options.quantize = a->quantize;
   model_options.threads = session_options.threads = a->threads;
-  if (!succeeded(llama2_model_load(a->checkpoint, &model_options, &p->model))) return false;
-  p->info = llama2_model_describe(p->model);
+  llama2_plan plan;
+  if (!succeeded(llama2_plan_file(a->checkpoint, &model_options, NULL, &p->info, &plan))) return false;
   if (a->steps == 0 || a->steps > p->info.context) a->steps = p->info.context;
+  session_options.context = a->steps;
   if (!a->tokenizer) {
     if (!succeeded(llama2_tokenizer_find(a->checkpoint, p->info.vocab_size, found, sizeof found))) return false;
     a->tokenizer = found;
@@ -353,7 +374,7 @@ static bool set_up(program *p) {
   p->text_capacity = llama2_text_stream_bound(p->tokenizer);
   p->text = malloc(p->text_capacity);
   if (!p->text) return fail("no memory for %zu bytes of text", p->text_capacity);
-  session_options.context = a->steps;
+  if (!succeeded(llama2_model_load(a->checkpoint, &model_options, &session_options, &p->model))) return false;
   if (!succeeded(llama2_session_new(p->model, &session_options, &p->session))) return false;
   uint64_t seed = a->seed ? a->seed : (uint64_t)time(NULL);
   p->sampling = (llama2_sampling){a->temperature, a->top_p, seed};
@@ -368,9 +389,11 @@ static void report(const program *p) {
   getrusage(RUSAGE_SELF, &usage_now);
   double prompt = p->prompt_seconds > 0 ? p->prompt_tokens / p->prompt_seconds : 0;
   double decode = p->decode_seconds > 0 ? p->draws / p->decode_seconds : 0;
-  fprintf(stderr, "prompt: %d tokens, %.1f tok/s | decode: %d tokens, %.1f tok/s | first token: %.3f s | peak memory: %.1f MiB\n",
-          p->prompt_tokens, prompt, p->draws, decode, p->first ? p->first - p->started : 0.0,
-          (double)usage_now.ru_maxrss / 1024);
+  fprintf(
+      stderr,
+      "prompt: %d tokens, %.1f tok/s | decode: %d tokens, %.1f tok/s | first token: %.3f s | peak memory: %.1f MiB\n",
+      p->prompt_tokens, prompt, p->draws, decode, p->first ? p->first - p->started : 0.0,
+      (double)usage_now.ru_maxrss / 1024);
   fprintf(stderr, "achieved tok/s: %f\n", p->draws ? decode : prompt);
 }
 

@@ -25,7 +25,7 @@ from llama2py.errors import (
     TextError,
     TokenizerError,
 )
-from llama2py.info import ModelInfo, Plan, plan
+from llama2py.info import ModelInfo, Plan, describe, plan
 from llama2py.llama import Llama, generate
 from llama2py.result import Chunk, FinishReason, Result
 from llama2py.stream import Stream
@@ -55,6 +55,7 @@ __all__ = [
     "TokenizerError",
     "__version__",
     "cpu_count",
+    "describe",
     "generate",
     "plan",
 ]

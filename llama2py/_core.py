@@ -155,22 +155,42 @@ def plan(
     isa: str | None,
     context: int | None,
     batch: int | None,
-) -> dict[str, int]:
-    """The fields of llama2_plan."""
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """The fields of llama2_plan, and of llama2_model_info in memory."""
     model_options = _model_options(quantize, threads, isa)
     planned = ffi.new("llama2_plan *")
+    info = ffi.new("llama2_model_info *")
     session_options = _session_options(context, batch, threads)
-    _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, planned), path)
-    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}
+    _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, info, planned), path)
+    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info)
+
+
+def _info(info: Any) -> dict[str, Any]:
+    """The fields of llama2_model_info, with text for names and for the dtype."""
+    values = {name: getattr(info, name) for name, _ in ffi.typeof("llama2_model_info").fields}
+    values |= {name: _string(values[name]) for name in ("format", "isa")}
+    values |= {"dtype": DTYPES[info.dtype], "shared_classifier": bool(info.shared_classifier)}
+    return values
 
 
 class Model:
     """A checkpoint in memory. Its sessions keep it alive."""
 
-    def __init__(self, path: StrPath, *, quantize: str | None, threads: int | None, isa: str | None) -> None:
+    def __init__(
+        self,
+        path: StrPath,
+        *,
+        quantize: str | None,
+        threads: int | None,
+        isa: str | None,
+        context: int | None = None,
+        batch: int | None = None,
+    ) -> None:
+        """context and batch: of a session that is to fit besides."""
         options = _model_options(quantize, threads, isa)
         made = ffi.new("llama2_model **")
-        _check(lib.llama2_model_load(_path(path), options[0], made), path)
+        session = _session_options(context, batch, threads)
+        _check(lib.llama2_model_load(_path(path), options[0], session, made), path)
         self.handle = made[0]
         self._free = weakref.finalize(self, lib.llama2_model_free, self.handle)
         self._free.atexit = False
@@ -182,11 +202,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """The fields of llama2_model_info, with text for names and for the dtype."""
-        info = lib.llama2_model_describe(self.handle)
-        values = {name: getattr(info, name) for name, _ in ffi.typeof(info).fields}
-        values |= {name: _string(values[name]) for name in ("format", "isa")}
-        values |= {"dtype": DTYPES[info.dtype], "shared_classifier": bool(info.shared_classifier)}
-        return values
+        return _info(lib.llama2_model_describe(self.handle))
 
 
 def _free_session(handle: Any, model: Model) -> None:

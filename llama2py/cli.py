@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from llama2py import _core
 from llama2py.chat import Chat
 from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
-from llama2py.info import Plan, plan
+from llama2py.info import Plan, describe, plan
 from llama2py.llama import Llama
 from llama2py.stream import peak_memory
 
@@ -256,8 +256,7 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _info(args: argparse.Namespace) -> int:
-    with Llama(args.checkpoint) as llama:
-        info = llama.info
+    info = describe(args.checkpoint)
     if args.json:
         _write(f"{json.dumps(asdict(info))}\n")
         return 0

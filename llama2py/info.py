@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from llama2py import _core
 from llama2py._core import StrPath
 
-__all__ = ["ModelInfo", "Plan", "plan"]
+__all__ = ["ModelInfo", "Plan", "describe", "plan"]
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A loaded model's numbers. Sizes are bytes."""
+    """A model's numbers. Sizes are bytes; dtype and weight_bytes are those in memory."""
 
     dim: int
     hidden_dim: int
@@ -58,4 +58,11 @@ def plan(
     batch: int | None = None,
 ) -> Plan:
     """Says what `Llama(path, …)` with the same options would take. Reads the file's header only."""
-    return Plan(**_core.plan(path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch))
+    planned, _ = _core.plan(path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch)
+    return Plan(**planned)
+
+
+def describe(path: StrPath, *, quantize: str | None = None, isa: str | None = None) -> ModelInfo:
+    """Says what a checkpoint holds, and its type and size in memory. Reads the file's header only."""
+    _, info = _core.plan(path, quantize=quantize, threads=None, isa=isa, context=None, batch=None)
+    return ModelInfo(**info)

@@ -69,7 +69,7 @@ class Llama:
         self._idle: list[_core.Session] = []
         self._sessions: weakref.WeakSet[_core.Session] = weakref.WeakSet()
         self._session_options = {"context": context, "batch": batch, "threads": threads}
-        self._model = _core.Model(path, quantize=quantize, threads=threads, isa=isa)
+        self._model = _core.Model(path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch)
         self._info = ModelInfo(**self._model.describe())
         self._tokenizer: Tokenizer | None = None
         if isinstance(tokenizer, Tokenizer):

@@ -1,4 +1,5 @@
-/* base/checked: sizes from untrusted numbers. A size that overflows sticks at SIZE_BAD, and so does all that is made from it. */
+/* base/checked: sizes from untrusted numbers. A size that overflows sticks at SIZE_BAD, and so does all that is made
+ * from it. */
 #ifndef BASE_CHECKED_H
 #define BASE_CHECKED_H
 
@@ -23,8 +24,12 @@ static inline uint64_t size_round_up(uint64_t n, uint64_t step) {
 }
 
 /* How many groups of `step` hold n. */
-static inline int64_t ceil_div(int64_t n, int64_t step) { return (n + step - 1) / step; }
+static inline int64_t ceil_div(int64_t n, int64_t step) {
+  return (n + step - 1) / step;
+}
 
-static inline int64_t round_up(int64_t n, int64_t step) { return ceil_div(n, step) * step; }
+static inline int64_t round_up(int64_t n, int64_t step) {
+  return ceil_div(n, step) * step;
+}
 
 #endif

@@ -22,7 +22,8 @@ llama2_status file_open(file_map *file, const char *path) {
   } else if (st.st_size > 0) {
     void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
-      status = status_fail(LLAMA2_ERR_IO, "%s: cannot map %lld bytes: %s", path, (long long)st.st_size, strerror(errno));
+      status =
+          status_fail(LLAMA2_ERR_IO, "%s: cannot map %lld bytes: %s", path, (long long)st.st_size, strerror(errno));
     } else {
       madvise(data, (size_t)st.st_size, MADV_SEQUENTIAL);
       file->data = data;

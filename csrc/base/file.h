@@ -23,7 +23,9 @@ void file_done(const file_map *file, const void *data, uint64_t n);
 static inline uint32_t load_u32(const unsigned char *p) {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
-static inline int32_t load_i32(const unsigned char *p) { return (int32_t)load_u32(p); }
+static inline int32_t load_i32(const unsigned char *p) {
+  return (int32_t)load_u32(p);
+}
 static inline float load_f32(const unsigned char *p) {
   union {
     uint32_t u;

@@ -15,8 +15,12 @@
 
 static _Thread_local bool forbidden;
 
-void mem_forbid(void) { forbidden = true; }
-void mem_allow(void) { forbidden = false; }
+void mem_forbid(void) {
+  forbidden = true;
+}
+void mem_allow(void) {
+  forbidden = false;
+}
 
 void *mem_new(size_t bytes) {
   assert(!forbidden);
@@ -28,7 +32,9 @@ void *mem_resize(void *old, size_t bytes) {
   return realloc(old, bytes ? bytes : 1);
 }
 
-void mem_free(void *pointer) { free(pointer); }
+void mem_free(void *pointer) {
+  free(pointer);
+}
 
 llama2_status arena_open(arena *a, uint64_t size, const char *what) {
   assert(!forbidden);
@@ -39,8 +45,8 @@ llama2_status arena_open(arena *a, uint64_t size, const char *what) {
     base = mmap(NULL, (size_t)whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
     return status_fail_sized(LLAMA2_ERR_MEMORY, size, mem_available(),
-                             "%s: the system refused %" PRIu64 " bytes (%s); use a smaller context or model", what, size,
-                             strerror(errno));
+                             "%s: the system refused %" PRIu64 " bytes (%s); use a smaller context or model", what,
+                             size, strerror(errno));
   madvise(base, (size_t)whole, MADV_HUGEPAGE); /* a hint: without it only speed is lost */
   a->base = base;
   a->size = whole;
@@ -86,8 +92,8 @@ uint64_t mem_available(void) {
   uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
   uint64_t free_bytes = kib == SIZE_BAD ? SIZE_BAD : kib * 1024;
   uint64_t v2 = cgroup_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat");
-  uint64_t v1 = cgroup_left("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-                            "/sys/fs/cgroup/memory/memory.stat");
+  uint64_t v1 = cgroup_left("/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                            "/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory/memory.stat");
   if (v2 < free_bytes) free_bytes = v2;
   if (v1 < free_bytes) free_bytes = v1;
   return free_bytes;

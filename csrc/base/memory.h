@@ -29,8 +29,8 @@ typedef struct arena {
 llama2_status arena_open(arena *a, uint64_t size, const char *what);
 void arena_close(arena *a);
 
-/* The next `bytes` of it, aligned to MEM_ALIGN. Taking more than was opened is a programmer error. An arena that was not
- * opened (base NULL) only counts, so that the code that lays memory out is also the code that sizes it. */
+/* The next `bytes` of it, aligned to MEM_ALIGN. Taking more than was opened is a programmer error. An arena that was
+ * not opened (base NULL) only counts, so that the code that lays memory out is also the code that sizes it. */
 void *arena_take(arena *a, uint64_t bytes);
 
 /* Bytes that this process may still take: the system's estimate of available memory, or less where a cgroup says so. */

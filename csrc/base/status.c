@@ -33,4 +33,6 @@ llama2_status status_fail_sized(llama2_status status, uint64_t required, uint64_
   return status;
 }
 
-const llama2_error *llama2_last_error(void) { return &last_error; }
+const llama2_error *llama2_last_error(void) {
+  return &last_error;
+}

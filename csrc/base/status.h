@@ -8,19 +8,21 @@
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-llama2_status status_fail(llama2_status status, const char *format, ...);
+llama2_status
+status_fail(llama2_status status, const char *format, ...);
 
 /* The same with the numbers that callers act on: bytes or tokens. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))
 #endif
-llama2_status status_fail_sized(llama2_status status, uint64_t required, uint64_t available, const char *format, ...);
+llama2_status
+status_fail_sized(llama2_status status, uint64_t required, uint64_t available, const char *format, ...);
 
 /* Leaves the function with the status of a call that failed. */
-#define RETURN_IF_FAILED(call)                                                                                         \
-  do {                                                                                                                 \
-    llama2_status status_ = (call);                                                                                    \
-    if (status_ != LLAMA2_OK) return status_;                                                                          \
+#define RETURN_IF_FAILED(call)                \
+  do {                                        \
+    llama2_status status_ = (call);           \
+    if (status_ != LLAMA2_OK) return status_; \
   } while (0)
 
 #endif

@@ -32,8 +32,8 @@ typedef struct share {
   _Alignas(128) _Atomic uint64_t taken;
 } share;
 
-/* The gate of a step: its number, whether helpers may still enter, and how many are inside. What a step consists of changes
- * only while the gate is shut and nobody is inside. */
+/* The gate of a step: its number, whether helpers may still enter, and how many are inside. What a step consists of
+ * changes only while the gate is shut and nobody is inside. */
 #define GATE_OPEN ((uint64_t)1 << 31)
 #define GATE_INSIDE (GATE_OPEN - 1)
 #define GATE_STEP ((uint64_t)1 << 32)
@@ -61,7 +61,8 @@ struct team {
   share shares[];
 };
 
-/* ---- floating point ---------------------------------------------------------------------------------------------------- */
+/* ---- floating point
+ * ---------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 typedef unsigned int fp_state;
@@ -70,7 +71,9 @@ static fp_state fp_enter(void) {
   _mm_setcsr(0x1f80); /* all exceptions masked, round to nearest, subnormals kept */
   return saved;
 }
-static void fp_leave(fp_state saved) { _mm_setcsr(saved); }
+static void fp_leave(fp_state saved) {
+  _mm_setcsr(saved);
+}
 #elif defined(__aarch64__)
 typedef uint64_t fp_state;
 static fp_state fp_enter(void) {
@@ -79,27 +82,39 @@ static fp_state fp_enter(void) {
   __asm__ __volatile__("msr fpcr, %0" : : "r"((fp_state)0));
   return saved;
 }
-static void fp_leave(fp_state saved) { __asm__ __volatile__("msr fpcr, %0" : : "r"(saved)); }
+static void fp_leave(fp_state saved) {
+  __asm__ __volatile__("msr fpcr, %0" : : "r"(saved));
+}
 #else
 typedef int fp_state;
-static fp_state fp_enter(void) { return 0; }
-static void fp_leave(fp_state saved) { (void)saved; }
+static fp_state fp_enter(void) {
+  return 0;
+}
+static void fp_leave(fp_state saved) {
+  (void)saved;
+}
 #endif
 
-/* ---- forks ----------------------------------------------------------------------------------------------------------- */
+/* ---- forks
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* After fork() threads are gone, but the OpenMP runtime's books and a team's still list them. */
 static atomic_uint forks;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static void note_fork(void) { atomic_fetch_add(&forks, 1); }
-static void watch_forks(void) { pthread_atfork(NULL, NULL, note_fork); }
+static void note_fork(void) {
+  atomic_fetch_add(&forks, 1);
+}
+static void watch_forks(void) {
+  pthread_atfork(NULL, NULL, note_fork);
+}
 
 static unsigned forks_seen(void) {
   pthread_once(&fork_once, watch_forks);
   return atomic_load_explicit(&forks, memory_order_relaxed);
 }
 
-/* ---- helpers ---------------------------------------------------------------------------------------------------------- */
+/* ---- helpers
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static double now(void) {
   struct timespec ts;
@@ -127,8 +142,8 @@ static uint64_t try_step(team *t, int id, uint64_t last) {
 static void helper_sleep(team *t, uint64_t last) {
   pthread_mutex_lock(&t->mutex);
   atomic_fetch_add(&t->sleepers, 1);
-  for (uint64_t gate = atomic_load(&t->gate); !atomic_load(&t->quit) && (!(gate & GATE_OPEN) || gate / GATE_STEP == last);
-       gate = atomic_load(&t->gate))
+  for (uint64_t gate = atomic_load(&t->gate);
+       !atomic_load(&t->quit) && (!(gate & GATE_OPEN) || gate / GATE_STEP == last); gate = atomic_load(&t->gate))
     pthread_cond_wait(&t->wake, &t->mutex);
   atomic_fetch_sub(&t->sleepers, 1);
   pthread_mutex_unlock(&t->mutex);
@@ -178,9 +193,12 @@ static void helpers_start(team *t) {
   if (!t->started) t->helpers = 0; /* the caller does all the work */
 }
 
-/* ---- a step ---------------------------------------------------------------------------------------------------------- */
+/* ---- a step
+ * ---------------------------------------------------------------------------------------------------------- */
 
-uint64_t team_bytes(int n) { return sizeof(team) + (uint64_t)n * sizeof(share); }
+uint64_t team_bytes(int n) {
+  return sizeof(team) + (uint64_t)n * sizeof(share);
+}
 
 team *team_init(void *memory, int n) {
   team *t = memory;
@@ -296,7 +314,8 @@ bool team_over(const worker *w, int64_t units) {
   return atomic_load_explicit(&w->team->done, memory_order_relaxed) >= w->due + (uint64_t)units;
 }
 
-/* ---- loops outside a step ---------------------------------------------------------------------------------------------- */
+/* ---- loops outside a step
+ * ---------------------------------------------------------------------------------------------- */
 
 typedef struct loop {
   int n;
@@ -320,7 +339,8 @@ static void *loop_region(void *argument) {
   return NULL;
 }
 
-void threads_for(int n, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end), void *context) {
+void threads_for(int n, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end),
+                 void *context) {
   loop l = {.n = n, .next = 0, .units = units, .bite = bite, .fn = fn, .context = context};
   pthread_t thread;
   if (n == 1) {
@@ -342,7 +362,8 @@ static int cgroup_cores(void) {
     if (fscanf(file, "%lf %lf", &quota, &period) != 2) quota = 0;
     fclose(file);
   } else {
-    FILE *q = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re"), *p = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
+    FILE *q = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re"),
+         *p = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
     if (!q || !p || fscanf(q, "%lf", &quota) != 1 || fscanf(p, "%lf", &period) != 1) quota = 0;
     if (q) fclose(q);
     if (p) fclose(p);

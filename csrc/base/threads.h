@@ -1,14 +1,14 @@
 /* base/threads: the only place that knows OpenMP.
  *
  * A team's helpers are the members of one OpenMP region that lives as long as the team; between steps they look out for
- * work, then sleep. In a step every worker walks the same stages; a stage is a number of units, each of which is done once
- * by somebody. A worker first takes from its own share, a bite at a time, then from the others', and goes on once all units
- * are done. So a stage waits for work, never for a thread: a helper that the system has put aside, or that comes late or
- * not at all, holds nobody up. A team of more threads than there are cores has as many shares as threads, but no more
- * helpers than cores. Which worker did what never shows in the result.
+ * work, then sleep. In a step every worker walks the same stages; a stage is a number of units, each of which is done
+ * once by somebody. A worker first takes from its own share, a bite at a time, then from the others', and goes on once
+ * all units are done. So a stage waits for work, never for a thread: a helper that the system has put aside, or that
+ * comes late or not at all, holds nobody up. A team of more threads than there are cores has as many shares as threads,
+ * but no more helpers than cores. Which worker did what never shows in the result.
  *
- * The floating-point environment is the default (round to nearest, subnormals kept) while workers compute, whatever other
- * libraries in the process have made of it. */
+ * The floating-point environment is the default (round to nearest, subnormals kept) while workers compute, whatever
+ * other libraries in the process have made of it. */
 #ifndef BASE_THREADS_H
 #define BASE_THREADS_H
 
@@ -42,8 +42,8 @@ void team_close(team *t);
 void team_set_helpers(team *t, int helpers);
 
 /* One step: fn on the calling thread as worker 0, and on the helpers that are about. Returns when all have left it.
- * `cancel`, if not NULL, is read between bites; so is `poll`, on worker 0, at most every few hundredths of a second, and
- * *cancel is set when it returns other than 0. */
+ * `cancel`, if not NULL, is read between bites; so is `poll`, on worker 0, at most every few hundredths of a second,
+ * and *cancel is set when it returns other than 0. */
 void team_run(team *t, worker_fn fn, void *context, atomic_int *cancel, int (*poll)(void *), void *poll_context);
 
 /* One stage, called by all workers with the same arguments: fn for all of [0, units), in bites of at most `bite`.
@@ -54,7 +54,8 @@ void team_for(worker *w, int64_t units, int64_t bite, unit_fn fn, void *context)
 bool team_over(const worker *w, int64_t units);
 
 /* A loop on its own: opens a region for it. For loading, where speed does not hang on it. */
-void threads_for(int n, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end), void *context);
+void threads_for(int n, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end),
+                 void *context);
 
 /* Cores this process may really use. */
 int threads_available(void);

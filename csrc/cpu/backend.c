@@ -11,15 +11,16 @@ static void lay_out(cpu_state *s, const config *c) {
   uint64_t rows = (uint64_t)l->rows;
   int64_t longest = z.ld_dim > z.ld_heads ? z.ld_dim : z.ld_heads;
   if (z.ld_hidden > longest) longest = z.ld_hidden;
-  int64_t bite = BITE_PANELS * LANES > z.head_pad ? BITE_PANELS * LANES : z.head_pad; /* outputs; at least a whole head */
+  int64_t bite =
+      BITE_PANELS * LANES > z.head_pad ? BITE_PANELS * LANES : z.head_pad; /* outputs; at least a whole head */
 
 #define TAKE(pointer, n) pointer = arena_take(&s->arena, size_mul((n), sizeof *(pointer)))
-#define TAKE_ACT(act, n, of_group)                                \
-  do {                                                            \
-    (act)->group = (of_group);                                    \
-    TAKE((act)->f, size_mul((n), (uint64_t)longest));             \
-    TAKE((act)->q, size_mul((n), (uint64_t)longest));             \
-    TAKE((act)->d, size_mul((n), (uint64_t)(longest / QBLOCK)));  \
+#define TAKE_ACT(act, n, of_group)                                   \
+  do {                                                               \
+    (act)->group = (of_group);                                       \
+    TAKE((act)->f, size_mul((n), (uint64_t)longest));                \
+    TAKE((act)->q, size_mul((n), (uint64_t)longest));                \
+    TAKE((act)->d, size_mul((n), (uint64_t)(longest / QBLOCK)));     \
     TAKE((act)->start, size_mul((n), (uint64_t)(longest / QBLOCK))); \
   } while (0)
   s->team = arena_take(&s->arena, team_bytes(l->threads));
@@ -92,7 +93,8 @@ static void find_tiles(cpu_state *s, const step *step) {
   for (int32_t i = 0; i < step->n_rows;) {
     cpu_tile *tile = &s->tiles[s->n_tiles++];
     tile->first = i;
-    for (tile->n = 0; i < step->n_rows && tile->n < most && step->rows[i].sequence == step->rows[tile->first].sequence; i++)
+    for (tile->n = 0; i < step->n_rows && tile->n < most && step->rows[i].sequence == step->rows[tile->first].sequence;
+         i++)
       tile->n++;
   }
 }
@@ -124,7 +126,6 @@ const backend backend_cpu = {
     .plan_weights = cpu_plan_weights,
     .prepare = cpu_prepare,
     .release = cpu_release,
-    .describe = cpu_describe,
     .plan_state = plan_state,
     .open = open_state,
     .close = close_state,

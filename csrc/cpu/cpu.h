@@ -33,13 +33,13 @@ typedef struct cpu_weights {
 
 /* Lengths of padded rows. */
 typedef struct cpu_sizes {
-  int64_t head_pad;      /* head_dim, to LANES */
-  int64_t ld_dim;        /* dim, to QBLOCK */
-  int64_t ld_heads;      /* n_heads * head_dim, to QBLOCK */
-  int64_t ld_hidden;     /* hidden_dim, to QBLOCK */
-  int64_t ld_vocab;      /* vocab_size, to LANES */
-  uint64_t kv_block;     /* bytes of one head's keys and values in a page */
-  uint64_t kv_page;      /* bytes of a page: (n_layers, n_kv_heads) blocks */
+  int64_t head_pad;  /* head_dim, to LANES */
+  int64_t ld_dim;    /* dim, to QBLOCK */
+  int64_t ld_heads;  /* n_heads * head_dim, to QBLOCK */
+  int64_t ld_hidden; /* hidden_dim, to QBLOCK */
+  int64_t ld_vocab;  /* vocab_size, to LANES */
+  uint64_t kv_block; /* bytes of one head's keys and values in a page */
+  uint64_t kv_page;  /* bytes of a page: (n_layers, n_kv_heads) blocks */
 } cpu_sizes;
 
 cpu_sizes cpu_sizes_of(const config *c);
@@ -53,7 +53,7 @@ typedef struct cpu_tile {
 typedef struct cpu_scratch {
   act solo;    /* (1, the longest row) a step's only row, which each worker prepares for itself: cheaper than a wait */
   float *norm; /* (ld_dim) */
-  float *tile;  /* (BLOCK_ROWS, outputs of a bite) */
+  float *tile; /* (BLOCK_ROWS, outputs of a bite) */
   float *attend;
 } cpu_scratch;
 
@@ -73,12 +73,12 @@ typedef struct cpu_state {
   act shared;    /* (rows, the longest row) activations as the next product reads them */
   float *logits; /* (slots, ld_vocab) */
 
-  int32_t *wanted;   /* (slots) the rows whose logits are wanted */
-  cpu_tile *tiles;   /* (rows) */
+  int32_t *wanted; /* (slots) the rows whose logits are wanted */
+  cpu_tile *tiles; /* (rows) */
   int32_t n_tiles;
 
-  float *chances;    /* (vocab_size) for sampling */
-  int32_t *nucleus;  /* (vocab_size) */
+  float *chances;   /* (vocab_size) for sampling */
+  int32_t *nucleus; /* (vocab_size) */
 
   const step *step;
   forward_fn *forward;
@@ -90,10 +90,10 @@ typedef struct cpu_lane {
   cpu_state *state;
 } cpu_lane;
 
-llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *options, uint64_t *weights, uint64_t *load);
+llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *options, llama2_model_info *info,
+                               uint64_t *load);
 llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *options, void **weights);
 void cpu_release(void *weights);
-void cpu_describe(const void *weights, llama2_model_info *info);
 
 llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__)
+#ifdef KERNELS_X86
 #include <cpuid.h>
 
-#define BIT(word, n) ((word) >> (n) & 1)
+#define BIT(word, n) ((word) >> (n)&1)
 
 /* Which registers the operating system saves when it switches threads (XCR0). */
 static uint64_t saved_state(void) {
@@ -30,16 +30,18 @@ static bool has_avx512(void) {
 }
 #endif
 
-static bool has_scalar(void) { return true; }
+static bool has_scalar(void) {
+  return true;
+}
 
 /* The best first. */
 static const struct {
   const kernels *table;
   bool (*present)(void);
 } known[] = {
-#if defined(__x86_64__)
+#ifdef KERNELS_X86
     {&kernels_avx512, has_avx512},
-    {&kernels_avx2, has_avx2},
+    {&kernels_avx2,   has_avx2  },
 #endif
     {&kernels_scalar, has_scalar},
 };
@@ -52,7 +54,9 @@ static const kernels *best(void) {
   return known[i].table;
 }
 
-const char *kernels_best(void) { return best()->isa; }
+const char *kernels_best(void) {
+  return best()->isa;
+}
 
 llama2_status kernels_find(const char *isa, const kernels **found) {
   const char *from = "isa";
@@ -67,7 +71,8 @@ llama2_status kernels_find(const char *isa, const kernels **found) {
   for (size_t i = 0; i < N_KNOWN; i++) {
     if (strcmp(known[i].table->isa, isa) != 0) continue;
     if (!known[i].present())
-      return status_fail(LLAMA2_ERR_DEVICE, "%s: this processor lacks %s; the best it has is %s", from, isa, kernels_best());
+      return status_fail(LLAMA2_ERR_DEVICE, "%s: this processor lacks %s; the best it has is %s", from, isa,
+                         kernels_best());
     *found = known[i].table;
     return LLAMA2_OK;
   }

@@ -1,5 +1,6 @@
 /* cpu/kernels: the table of inner loops, one per instruction set. All tables give the same bits for the same input; the
- * scalar one is the definition. Lengths are counts of floats; buffers are 64-byte aligned and padded to LANES with zeros. */
+ * scalar one is the definition. Lengths are counts of floats; buffers are 64-byte aligned and padded to LANES with
+ * zeros. */
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
@@ -9,6 +10,10 @@
 #include "base/status.h"
 #include "cpu/matrix.h"
 #include "model/kv.h"
+
+#if defined(__x86_64__) && !defined(LLAMA2_SCALAR_ONLY)
+#define KERNELS_X86
+#endif
 
 #define ATTEND_QUERIES 8 /* queries that share a pass over keys and values */
 #define ATTEND_RUN 32    /* pages whose softmax is computed as one; partial results are combined in order */
@@ -20,18 +25,21 @@ typedef struct attend_job {
   float scale;                /* 1 / sqrt(head_dim) */
   int32_t n;                  /* queries, at most ATTEND_QUERIES */
   const float *q[ATTEND_QUERIES];
-  float *out[ATTEND_QUERIES];     /* head_dim floats each */
-  int32_t limit[ATTEND_QUERIES];  /* keys that the query sees: the first limit of the sequence; at least 1 */
-  const unsigned char *base;      /* of this head's block in page 0 */
+  float *out[ATTEND_QUERIES];    /* head_dim floats each */
+  int32_t limit[ATTEND_QUERIES]; /* keys that the query sees: the first limit of the sequence; at least 1 */
+  const unsigned char *base;     /* of this head's block in page 0 */
   uint64_t page_bytes;
   const int32_t *pages;
   float *scratch; /* attend_scratch() floats */
 } attend_job;
 
-static inline int64_t attend_scratch(int64_t head_pad) { return 2 * ATTEND_QUERIES * head_pad; }
+static inline int64_t attend_scratch(int64_t head_pad) {
+  return 2 * ATTEND_QUERIES * head_pad;
+}
 
-/* row is a multiple of x->group. out(rows, panels * 16) = or += x * transpose of panels [panel, panel + n_panels) of w, for rows [row, row + n_rows) of
- * x; out is the address for (row, panel). Each output is one sum, over k in increasing order. */
+/* row is a multiple of x->group. out(rows, panels * 16) = or += x * transpose of panels [panel, panel + n_panels) of w,
+ * for rows [row, row + n_rows) of x; out is the address for (row, panel). Each output is one sum, over k in increasing
+ * order. */
 typedef void matmul_fn(const matrix *w, int64_t panel, int64_t n_panels, const act *x, int64_t row, int64_t n_rows,
                        float *out, int64_t ld_out, bool add);
 
@@ -72,7 +80,7 @@ llama2_status kernels_find(const char *isa, const kernels **found);
 const char *kernels_best(void);
 
 extern const kernels kernels_scalar;
-#if defined(__x86_64__)
+#ifdef KERNELS_X86
 extern const kernels kernels_avx2, kernels_avx512;
 #endif
 

@@ -1,6 +1,6 @@
 #include "cpu/kernels.h"
 
-#if defined(__x86_64__)
+#ifdef KERNELS_X86
 #include <immintrin.h>
 #include <math.h>
 

@@ -8,10 +8,14 @@
 #include "base/half.h"
 #include "base/memory.h"
 
-static int64_t scale_bytes(int32_t dtype) { return dtype == LLAMA2_Q8_0 ? 2 : 4; }
+static int64_t scale_bytes(int32_t dtype) {
+  return dtype == LLAMA2_Q8_0 ? 2 : 4;
+}
 
 /* Byte of value k of panel row `lane`. */
-static int64_t q8_index(int64_t k, int lane) { return k / 4 * (LANES * 4) + lane * 4 + k % 4; }
+static int64_t q8_index(int64_t k, int lane) {
+  return k / 4 * (LANES * 4) + lane * 4 + k % 4;
+}
 
 uint64_t matrix_shape(matrix *m, int32_t dtype, int64_t rows, int64_t cols) {
   m->dtype = dtype;
@@ -34,7 +38,9 @@ static void keep_q8_f(const matrix *m, unsigned char *panel, int lane, const ten
     d[b * LANES + lane] = load_f32(t->scales + (first + b * QBLOCK) / t->group * 4);
 }
 
-bool matrix_keeps(const tensor *t) { return t->dtype == LLAMA2_Q8_F && t->cols % QBLOCK == 0 && t->group % QBLOCK == 0; }
+bool matrix_keeps(const tensor *t) {
+  return t->dtype == LLAMA2_Q8_F && t->cols % QBLOCK == 0 && t->group % QBLOCK == 0;
+}
 
 void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES], pack_q8_0_fn *pack_q8_0) {
   enum { CHUNK = 8 * QBLOCK }; /* columns at a time: few enough for the first cache */
@@ -74,7 +80,6 @@ void matrix_row(const matrix *m, int64_t row, float *out) {
     float d = m->dtype == LLAMA2_Q8_0 ? half_to_f32(((const uint16_t *)scales)[b * LANES + lane])
                                       : ((const float *)scales)[b * LANES + lane];
     int64_t n = m->cols - b * QBLOCK < QBLOCK ? m->cols - b * QBLOCK : QBLOCK;
-    for (int64_t i = 0; i < n; i++)
-      out[b * QBLOCK + i] = (float)(panel[q8_index(b * QBLOCK + i, lane)] - 128) * d;
+    for (int64_t i = 0; i < n; i++) out[b * QBLOCK + i] = (float)(panel[q8_index(b * QBLOCK + i, lane)] - 128) * d;
   }
 }

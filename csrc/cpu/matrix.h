@@ -18,16 +18,16 @@
 typedef struct matrix {
   int32_t dtype;
   int64_t rows, cols;
-  int64_t k;            /* columns as stored: cols, or the next multiple of QBLOCK */
+  int64_t k; /* columns as stored: cols, or the next multiple of QBLOCK */
   int64_t n_panels;
   uint64_t panel_bytes;
-  unsigned char *data;  /* n_panels * panel_bytes */
+  unsigned char *data; /* n_panels * panel_bytes */
 } matrix;
 
 #define ACT_GROUP 8 /* rows of activations that lie interleaved, so that a kernel walks one address */
 
-/* Rows of activations in the forms that kernels read. Rows come in groups of `group`, 1 or ACT_GROUP; ld is a multiple of
- * QBLOCK; values past a row's end are zeros. */
+/* Rows of activations in the forms that kernels read. Rows come in groups of `group`, 1 or ACT_GROUP; ld is a multiple
+ * of QBLOCK; values past a row's end are zeros. */
 typedef struct act {
   int64_t ld;
   int32_t group;
@@ -53,10 +53,12 @@ typedef struct matrix_source {
 /* Whether blocks of QBLOCK values of a Q8_F tensor each lie inside one group, so that they can be kept as they are. */
 bool matrix_keeps(const tensor *t);
 
-/* A block of 16 rows of weights, x: (QBLOCK, LANES), to Q8_0: q is the block's bytes in the panel, scales its float16. */
+/* A block of 16 rows of weights, x: (QBLOCK, LANES), to Q8_0: q is the block's bytes in the panel, scales its float16.
+ */
 typedef void pack_q8_0_fn(const float *x, uint8_t *q, uint16_t *scales);
 
-/* Packs one panel, of any dtype from any; a Q8_F panel needs tensors that matrix_keeps() accepts. Panels start as zeros. */
+/* Packs one panel, of any dtype from any; a Q8_F panel needs tensors that matrix_keeps() accepts. Panels start as
+ * zeros. */
 void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES], pack_q8_0_fn *pack_q8_0);
 
 /* Row `row` as float32: out[0..cols). */

@@ -11,7 +11,8 @@ static double f64_scale(double x, int n) { /* x * 2^n, for normal results */
   return x * power.f;
 }
 
-/* ln x for normal x > 0: x = m 2^e with m near 1, and ln m = 2 artanh s = 2 (s + s^3 / 3 + ...), s = (m - 1) / (m + 1). */
+/* ln x for normal x > 0: x = m 2^e with m near 1, and ln m = 2 artanh s = 2 (s + s^3 / 3 + ...), s = (m - 1) / (m + 1).
+ */
 static double f64_log(double x) {
   union {
     double f;
@@ -34,7 +35,8 @@ static double f64_exp(double x) {
   return f64_scale(sum, (int)n);
 }
 
-/* cos and sin of x, 0 <= x < 2^24: pi / 2 in three parts, the first two of 28 bits so that their multiples are exact. */
+/* cos and sin of x, 0 <= x < 2^24: pi / 2 in three parts, the first two of 28 bits so that their multiples are exact.
+ */
 static void f64_cos_sin(double x, double *cosine, double *sine) {
   double n = (x * 0x1.45f306dc9c883p-1 + ROUND_MAGIC) - ROUND_MAGIC;
   double r = ((x - n * 0x1.921fb54p+0) - n * 0x1.10b461p-30) - n * 0x1.a62633145c06ep-58;

@@ -1,6 +1,6 @@
-/* cpu/sample: draws a token from logits, as llama2.c's sampler does: temperature, softmax, one random number, and either the
- * whole distribution or its nucleus (Holtzman et al., 2019). Probabilities stay unnormalised: they are compared with shares
- * of their sum. */
+/* cpu/sample: draws a token from logits, as llama2.c's sampler does: temperature, softmax, one random number, and
+ * either the whole distribution or its nucleus (Holtzman et al., 2019). Probabilities stay unnormalised: they are
+ * compared with shares of their sum. */
 #include "base/random.h"
 #include "cpu/cpu.h"
 
@@ -31,8 +31,8 @@ static void sift(int32_t *heap, int64_t n, int64_t at, const float *chances) {
   }
 }
 
-/* Tokens leave a heap in order of chance until they exceed the share `limit`; one of them is drawn. heap: (n) the ids that
- * may be among them; those that left are moved behind the heap's end. */
+/* Tokens leave a heap in order of chance until they exceed the share `limit`; one of them is drawn. heap: (n) the ids
+ * that may be among them; those that left are moved behind the heap's end. */
 static int32_t draw_nucleus(const float *chances, int32_t *heap, int64_t n, float limit, float coin) {
   float sum = 0;
   int64_t left = n;

@@ -16,12 +16,16 @@ typedef struct vw { /* the signed weights and their magnitudes */
   __m256i a, b, magnitude_a, magnitude_b;
 } vw;
 
-static inline vf vf_load(const float *p) { return (vf){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+static inline vf vf_load(const float *p) {
+  return (vf){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 static inline void vf_store(float *p, vf x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
 }
-static inline vf vf_set(float x) { return (vf){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+static inline vf vf_set(float x) {
+  return (vf){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
 static inline vf vf_load_half(const uint16_t *p) {
   return (vf){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
               _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
@@ -30,18 +34,31 @@ static inline void vf_store_half(uint16_t *p, vf x) {
   _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
   _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
 }
-static inline vf vf_add(vf x, vf y) { return (vf){_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
-static inline vf vf_sub(vf x, vf y) { return (vf){_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
-static inline vf vf_mul(vf x, vf y) { return (vf){_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
-static inline vf vf_div(vf x, vf y) { return (vf){_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+static inline vf vf_add(vf x, vf y) {
+  return (vf){_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+static inline vf vf_sub(vf x, vf y) {
+  return (vf){_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+static inline vf vf_mul(vf x, vf y) {
+  return (vf){_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+static inline vf vf_div(vf x, vf y) {
+  return (vf){_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
 static inline vf vf_fma(vf x, vf y, vf z) {
   return (vf){_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
-static inline vf vf_max(vf x, vf y) { return (vf){_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
-static inline vf vf_min(vf x, vf y) { return (vf){_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+static inline vf vf_max(vf x, vf y) {
+  return (vf){_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
+static inline vf vf_min(vf x, vf y) {
+  return (vf){_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
+}
 static inline __m256i magnitude_half(__m256 x, __m256 y) {
   __m256i mask = _mm256_set1_epi32(0x7fffffff);
-  return _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(x), mask), _mm256_and_si256(_mm256_castps_si256(y), mask));
+  return _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(x), mask),
+                          _mm256_and_si256(_mm256_castps_si256(y), mask));
 }
 static inline vf vf_magnitude(vf x, vf y) {
   return (vf){_mm256_castsi256_ps(magnitude_half(x.a, y.a)), _mm256_castsi256_ps(magnitude_half(x.b, y.b))};
@@ -86,8 +103,12 @@ static inline vf vf_exp2_bits(vf x) {
               _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(x.b), bias), 23))};
 }
 
-static inline vi vi_set(int32_t x) { return (vi){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
-static inline vf vi_to_f32(vi x) { return (vf){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+static inline vi vi_set(int32_t x) {
+  return (vi){_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
+static inline vf vi_to_f32(vi x) {
+  return (vf){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
 /* vi_dot takes the 128 off each weight itself. */
 static inline vi vi_start(int32_t start) {
   (void)start;

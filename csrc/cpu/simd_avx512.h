@@ -10,24 +10,46 @@ typedef __m512 vf;
 typedef __m512i vi;
 typedef __m512i vw;
 
-static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
-static inline void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
-static inline vf vf_set(float x) { return _mm512_set1_ps(x); }
-static inline vf vf_load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline vf vf_load(const float *p) {
+  return _mm512_loadu_ps(p);
+}
+static inline void vf_store(float *p, vf a) {
+  _mm512_storeu_ps(p, a);
+}
+static inline vf vf_set(float x) {
+  return _mm512_set1_ps(x);
+}
+static inline vf vf_load_half(const uint16_t *p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
 static inline void vf_store_half(uint16_t *p, vf a) {
   _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
 }
-static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
-static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
-static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
-static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
-static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf vf_add(vf a, vf b) {
+  return _mm512_add_ps(a, b);
+}
+static inline vf vf_sub(vf a, vf b) {
+  return _mm512_sub_ps(a, b);
+}
+static inline vf vf_mul(vf a, vf b) {
+  return _mm512_mul_ps(a, b);
+}
+static inline vf vf_div(vf a, vf b) {
+  return _mm512_div_ps(a, b);
+}
+static inline vf vf_fma(vf a, vf b, vf c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+static inline vf vf_max(vf a, vf b) {
+  return _mm512_max_ps(a, b);
+}
+static inline vf vf_min(vf a, vf b) {
+  return _mm512_min_ps(a, b);
+}
 static inline vf vf_magnitude(vf a, vf b) {
   __m512i mask = _mm512_set1_epi32(0x7fffffff);
-  return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), mask),
-                                              _mm512_and_si512(_mm512_castps_si512(b), mask)));
+  return _mm512_castsi512_ps(
+      _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), mask), _mm512_and_si512(_mm512_castps_si512(b), mask)));
 }
 static inline float vf_most(vf a) {
   return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(a)))));
@@ -38,21 +60,26 @@ static inline vf vf_where_less(vf a, vf b, vf x, vf y) {
 static inline vf vf_keep(vf a, int n, float x) {
   return _mm512_mask_blend_ps((__mmask16)((1u << n) - 1), _mm512_set1_ps(x), a);
 }
-static inline uint32_t vf_ge(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+static inline uint32_t vf_ge(vf a, vf b) {
+  return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ);
+}
 
 /* Lanes i and i + 8 of a folded by `op`, then 4 apart, 2 and 1. */
-#define FOLD(a, op)                                                              \
-  __m256 h = op##256(_mm512_castps512_ps256(a),                                  \
-                     _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1))); \
-  __m128 q = op##128(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));    \
-  q = op##128(q, _mm_movehl_ps(q, q));                                           \
+#define FOLD(a, op)                                                                                                \
+  __m256 h = op##256(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1))); \
+  __m128 q = op##128(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));                                      \
+  q = op##128(q, _mm_movehl_ps(q, q));                                                                             \
   return _mm_cvtss_f32(op##128(q, _mm_movehdup_ps(q)))
 #define add256(a, b) _mm256_add_ps(a, b)
 #define add128(a, b) _mm_add_ps(a, b)
 #define max256(a, b) _mm256_max_ps(a, b)
 #define max128(a, b) _mm_max_ps(a, b)
-static inline float vf_sum(vf a) { FOLD(a, add); }
-static inline float vf_top(vf a) { FOLD(a, max); }
+static inline float vf_sum(vf a) {
+  FOLD(a, add);
+}
+static inline float vf_top(vf a) {
+  FOLD(a, max);
+}
 #undef FOLD
 #undef add256
 #undef add128
@@ -64,10 +91,18 @@ static inline vf vf_exp2_bits(vf shifted) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(n, 23));
 }
 
-static inline vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
-static inline vf vi_to_f32(vi a) { return _mm512_cvtepi32_ps(a); }
-static inline vi vi_start(int32_t start) { return _mm512_set1_epi32(start); }
-static inline vw vw_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline vi vi_set(int32_t x) {
+  return _mm512_set1_epi32(x);
+}
+static inline vf vi_to_f32(vi a) {
+  return _mm512_cvtepi32_ps(a);
+}
+static inline vi vi_start(int32_t start) {
+  return _mm512_set1_epi32(start);
+}
+static inline vw vw_load(const uint8_t *p) {
+  return _mm512_loadu_si512(p);
+}
 static inline vi vi_dot(vi acc, vw w, const int8_t *x) {
   int32_t four;
   memcpy(&four, x, 4);

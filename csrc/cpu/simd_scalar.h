@@ -25,7 +25,9 @@ static inline vf vf_load(const float *p) {
   memcpy(r.v, p, sizeof r.v);
   return r;
 }
-static inline void vf_store(float *p, vf a) { memcpy(p, a.v, sizeof a.v); }
+static inline void vf_store(float *p, vf a) {
+  memcpy(p, a.v, sizeof a.v);
+}
 static inline vf vf_set(float x) {
   vf r;
   EACH r.v[i] = x;
@@ -127,7 +129,9 @@ static inline vf vi_to_f32(vi a) {
   return r;
 }
 /* What a block's dot product starts from, given act.start. */
-static inline vi vi_start(int32_t start) { return vi_set(start); }
+static inline vi vi_start(int32_t start) {
+  return vi_set(start);
+}
 static inline vw vw_load(const uint8_t *p) {
   vw r;
   memcpy(r.v, p, sizeof r.v);

@@ -1,15 +1,16 @@
-/* cpu/stages: the seven stages. Each is called by all workers of a step with the same arguments; what is inside team_for()
- * is shared out among them. */
+/* cpu/stages: the seven stages. Each is called by all workers of a step with the same arguments; what is inside
+ * team_for() is shared out among them. */
 #include <math.h>
 
 #include "cpu/cpu.h"
 #include "cpu/rope.h"
 
-/* ---- activations -------------------------------------------------------------------------------------------------------- */
+/* ---- activations
+ * -------------------------------------------------------------------------------------------------------- */
 
 typedef struct prepare_job {
   const cpu_state *state;
-  const float *x;       /* (…, ld) */
+  const float *x; /* (…, ld) */
   int64_t ld;
   const float *norm;    /* NULL: as it is */
   int64_t n;            /* values of a row that are not padding */
@@ -37,7 +38,13 @@ static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
 static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const float *norm, const int32_t *index,
                    int64_t n_rows, const matrix *m, int64_t units) {
   cpu_state *s = lane->state;
-  prepare_job job = {.state = s, .x = x, .ld = ld, .norm = norm, .n = n, .index = index, .integer = m->dtype != LLAMA2_F32,
+  prepare_job job = {.state = s,
+                     .x = x,
+                     .ld = ld,
+                     .norm = norm,
+                     .n = n,
+                     .index = index,
+                     .integer = m->dtype != LLAMA2_F32,
                      .out = n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared};
   job.out.ld = ld;
   if (n_rows > 1)
@@ -60,7 +67,8 @@ static int64_t bite_panels(const worker *w, int64_t n_panels) {
   return bite < 4 ? 4 : bite > BITE_PANELS ? BITE_PANELS : bite;
 }
 
-/* ---- a product whose outputs are used as they are --------------------------------------------------------------------- */
+/* ---- a product whose outputs are used as they are
+ * --------------------------------------------------------------------- */
 
 typedef struct product_job {
   const cpu_state *state;
@@ -82,7 +90,8 @@ static void product(cpu_lane *lane, product_job *job) {
   team_for(lane->worker, job->matrix->n_panels, bite_panels(lane->worker, job->matrix->n_panels), product_panels, job);
 }
 
-/* ---- embed ----------------------------------------------------------------------------------------------------------------- */
+/* ---- embed
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static void embed_rows(worker *w, void *context, int64_t begin, int64_t end) {
   (void)w;
@@ -99,7 +108,9 @@ void cpu_embed(void *lane, const step *step) {
   team_for(l->worker, step->n_rows, 4, embed_rows, l->state);
 }
 
-/* ---- qkv ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- qkv
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct layer_job {
   cpu_state *state;
@@ -109,7 +120,8 @@ typedef struct layer_job {
 } layer_job;
 
 /* Where a head's keys and values of the page that holds `position` begin. */
-static float *kv_block(const cpu_state *s, const kv_sequence *sequence, int32_t position, int32_t layer, int64_t kv_head) {
+static float *kv_block(const cpu_state *s, const kv_sequence *sequence, int32_t position, int32_t layer,
+                       int64_t kv_head) {
   uint64_t block = (uint64_t)layer * (uint64_t)s->weights->config.n_kv_heads + (uint64_t)kv_head;
   uint64_t page = (uint64_t)sequence->pages[position / KV_PAGE];
   return (float *)(s->kv.base + page * s->sizes.kv_page + block * s->sizes.kv_block);
@@ -155,13 +167,16 @@ void cpu_qkv(void *lane, const step *step, int32_t layer) {
   const config *c = &s->weights->config;
   const cpu_layer *weights = &s->weights->layers[layer];
   int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads, per_head = s->sizes.head_pad / LANES;
-  layer_job job = {s, weights, layer,
-                   prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, &weights->qkv, heads)};
+  layer_job job = {
+      s, weights, layer,
+      prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, &weights->qkv, heads)};
   int64_t bite = bite_panels(l->worker, heads * per_head) / per_head;
   team_for(l->worker, heads, bite < 1 ? 1 : bite, qkv_heads, &job);
 }
 
-/* ---- attend ------------------------------------------------------------------------------------------------------------------- */
+/* ---- attend
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static void attend_tiles(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
@@ -209,7 +224,9 @@ void cpu_attn_out(void *lane, const step *step, int32_t layer) {
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
 }
 
-/* ---- ffn --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- ffn
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void ffn_up_pairs(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
@@ -243,7 +260,9 @@ void cpu_ffn_down(void *lane, const step *step, int32_t layer) {
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
 }
 
-/* ---- head ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- head
+ * ----------------------------------------------------------------------------------------------------------------------------
+ */
 
 void cpu_head(void *lane, const step *step) {
   cpu_lane *l = lane;

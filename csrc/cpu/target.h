@@ -1,5 +1,6 @@
 /* cpu/target: compiles the rest of a file for an instruction set that the machine may lack, so that no build system has
- * to know. TARGET_BEGIN("avx2,fma") comes before the first include of a header with functions in it, TARGET_END last. */
+ * to know. TARGET_BEGIN("avx2,fma") comes before the first include of a header with functions in it, TARGET_END last.
+ */
 #ifndef CPU_TARGET_H
 #define CPU_TARGET_H
 

@@ -14,7 +14,8 @@ cpu_sizes cpu_sizes_of(const config *c) {
       .ld_hidden = round_up(c->hidden_dim, QBLOCK),
       .ld_vocab = round_up(c->vocab_size, LANES),
   };
-  s.kv_block = size_round_up(size_mul((uint64_t)c->head_dim + (uint64_t)s.head_pad, KV_PAGE * sizeof(float)), MEM_ALIGN);
+  s.kv_block =
+      size_round_up(size_mul((uint64_t)c->head_dim + (uint64_t)s.head_pad, KV_PAGE * sizeof(float)), MEM_ALIGN);
   s.kv_page = size_mul(s.kv_block, size_mul((uint64_t)c->n_layers, (uint64_t)c->n_kv_heads));
   return s;
 }
@@ -63,16 +64,18 @@ typedef struct builder {
   int32_t quantize;
   int threads;
   uint64_t largest; /* bytes of the largest tensor in the file */
+  int32_t dtype;    /* of the layers' matrices */
 } builder;
 
-/* An integer tensor keeps its values where its groups allow it; else it becomes what holds it exactly, or what was asked. */
+/* An integer tensor keeps its values where its groups allow it; else it becomes what holds it exactly, or what was
+ * asked. */
 static int32_t packed_dtype(const builder *b, const tensor *t) {
   if (matrix_keeps(t)) return LLAMA2_Q8_F;
   return b->quantize == LLAMA2_Q8_0 ? LLAMA2_Q8_0 : LLAMA2_F32;
 }
 
-static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*locate)(const packing *, int64_t), int n_parts,
-                         const role *parts, int32_t layer) {
+static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*locate)(const packing *, int64_t),
+                         int n_parts, const role *parts, int32_t layer) {
   packing p = {.target = m, .weights = b->w, .locate = locate};
   for (int i = 0; i < n_parts; i++) {
     p.parts[i] = checkpoint_tensor(b->c, parts[i], layer);
@@ -105,8 +108,10 @@ static void build(builder *b) {
     l->attention_norm = build_norm(b, ROLE_ATTENTION_NORM, i);
     build_matrix(b, &l->qkv, heads * sizes.head_pad, locate_heads, 3, (const role[]){ROLE_WQ, ROLE_WK, ROLE_WV}, i);
     build_matrix(b, &l->wo, c->dim, locate_plain, 1, (const role[]){ROLE_WO}, i);
+    b->dtype = l->wo.dtype;
     l->ffn_norm = build_norm(b, ROLE_FFN_NORM, i);
-    build_matrix(b, &l->gate_up, 2 * round_up(c->hidden_dim, LANES), locate_pairs, 2, (const role[]){ROLE_W1, ROLE_W3}, i);
+    build_matrix(b, &l->gate_up, 2 * round_up(c->hidden_dim, LANES), locate_pairs, 2, (const role[]){ROLE_W1, ROLE_W3},
+                 i);
     build_matrix(b, &l->w2, c->dim, locate_plain, 1, (const role[]){ROLE_W2}, i);
   }
   w->final_norm = build_norm(b, ROLE_FINAL_NORM, 0);
@@ -116,24 +121,28 @@ static void build(builder *b) {
     build_matrix(b, &w->classifier, c->vocab_size, locate_plain, 1, (const role[]){ROLE_CLASSIFIER}, 0);
 }
 
-llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *options, uint64_t *weights, uint64_t *load) {
+llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *options, llama2_model_info *info,
+                               uint64_t *load) {
   cpu_weights w = {.config = c->config};
   builder b = {.w = &w, .c = c, .quantize = options->quantize};
   RETURN_IF_FAILED(kernels_find(options->isa, &w.kernels));
   build(&b);
-  *weights = w.arena.used;
+  info->dtype = b.dtype;
+  info->weight_bytes = w.arena.used;
+  info->isa = w.kernels->isa;
   *load = b.largest;
   return LLAMA2_OK;
 }
 
 llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *options, void **weights) {
-  uint64_t bytes, load;
-  RETURN_IF_FAILED(cpu_plan_weights(c, options, &bytes, &load));
+  llama2_model_info info;
+  uint64_t load;
+  RETURN_IF_FAILED(cpu_plan_weights(c, options, &info, &load));
   cpu_weights *w = mem_new(sizeof *w);
   if (!w) return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *w, 0, "no memory for a model's description");
   w->config = c->config;
   llama2_status status = kernels_find(options->isa, &w->kernels);
-  if (status == LLAMA2_OK) status = arena_open(&w->arena, bytes, "model weights");
+  if (status == LLAMA2_OK) status = arena_open(&w->arena, info.weight_bytes, "model weights");
   if (status == LLAMA2_OK) {
     builder b = {.w = w, .c = c, .quantize = options->quantize, .threads = options->threads};
     build(&b);
@@ -148,11 +157,4 @@ void cpu_release(void *weights) {
   cpu_weights *w = weights;
   if (w) arena_close(&w->arena);
   mem_free(w);
-}
-
-void cpu_describe(const void *weights, llama2_model_info *info) {
-  const cpu_weights *w = weights;
-  info->dtype = w->layers[0].qkv.dtype;
-  info->weight_bytes = w->arena.used;
-  info->isa = w->kernels->isa;
 }

@@ -1,7 +1,5 @@
 #include "engine/model.h"
 
-#include <inttypes.h>
-
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/threads.h"
@@ -11,10 +9,11 @@
 llama2_status model_options_resolve(const llama2_model_options *options, llama2_model_options *resolved) {
   *resolved = *options;
   if (options->threads < 0 || options->threads > THREADS_MAX)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "threads is %d, expected 0 (all cores) to %d", options->threads, THREADS_MAX);
+    return status_fail(LLAMA2_ERR_ARGUMENT, "threads is %d, expected 0 (all cores) to %d", options->threads,
+                       THREADS_MAX);
   if (options->quantize != LLAMA2_KEEP && options->quantize != LLAMA2_Q8_0)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "quantize is %d, expected %d (keep) or %d (q8_0)", options->quantize, LLAMA2_KEEP,
-                       LLAMA2_Q8_0);
+    return status_fail(LLAMA2_ERR_ARGUMENT, "quantize is %d, expected %d (keep) or %d (q8_0)", options->quantize,
+                       LLAMA2_KEEP, LLAMA2_Q8_0);
   if (!resolved->threads) resolved->threads = threads_available();
   return LLAMA2_OK;
 }
@@ -23,15 +22,17 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
                                       llama2_session_options *resolved) {
   *resolved = *options;
   if (options->context < 0)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "context is %d, expected 0 (the model's %d) or more", options->context, c->context);
+    return status_fail(LLAMA2_ERR_ARGUMENT, "context is %d, expected 0 (the model's %d) or more", options->context,
+                       c->context);
   if (options->context > c->context)
     return status_fail_sized(LLAMA2_ERR_CONTEXT, (uint64_t)options->context, (uint64_t)c->context,
-                             "a context of %d tokens is more than the %d that the model was trained for", options->context,
-                             c->context);
+                             "a context of %d tokens is more than the %d that the model was trained for",
+                             options->context, c->context);
   if (options->batch < 0)
     return status_fail(LLAMA2_ERR_ARGUMENT, "batch is %d, expected 0 (%d) or more", options->batch, DEFAULT_BATCH);
   if (options->threads < 0 || options->threads > THREADS_MAX)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "threads is %d, expected 0 (all cores) to %d", options->threads, THREADS_MAX);
+    return status_fail(LLAMA2_ERR_ARGUMENT, "threads is %d, expected 0 (all cores) to %d", options->threads,
+                       THREADS_MAX);
   if (!resolved->context) resolved->context = c->context;
   if (!resolved->batch) resolved->batch = DEFAULT_BATCH;
   if (resolved->batch > resolved->context) resolved->batch = resolved->context;
@@ -48,78 +49,102 @@ limits session_limits(const llama2_session_options *resolved) {
   };
 }
 
-static llama2_status plan_checkpoint(const checkpoint *c, const llama2_model_options *model_options, llama2_plan *plan) {
-  *plan = (llama2_plan){0};
-  RETURN_IF_FAILED(backend_cpu.plan_weights(c, model_options, &plan->weights, &plan->load));
-  plan->available = backend_cpu.memory();
-  plan->total = size_add(plan->weights, plan->load);
+/* A checkpoint that is open, and what its use would take. */
+typedef struct opened {
+  checkpoint checkpoint;
+  llama2_model_options options; /* resolved */
+  llama2_model_info info;
+  llama2_plan plan;
+} opened;
+
+static void describe(opened *o) {
+  const config *f = &o->checkpoint.config;
+  o->info = (llama2_model_info){
+      .dim = f->dim,
+      .hidden_dim = f->hidden_dim,
+      .n_layers = f->n_layers,
+      .n_heads = f->n_heads,
+      .n_kv_heads = f->n_kv_heads,
+      .head_dim = f->head_dim,
+      .vocab_size = f->vocab_size,
+      .context = f->context,
+      .shared_classifier = f->shared_classifier,
+      .parameters = o->checkpoint.parameters,
+      .file_bytes = o->checkpoint.bytes,
+      .format = o->checkpoint.format,
+  };
+}
+
+/* session: NULL, or a session that is to be planned for as well. On success close o->checkpoint. */
+static llama2_status open_and_plan(const char *path, const llama2_model_options *options,
+                                   const llama2_session_options *session, opened *o) {
+  const backend *b = &backend_cpu;
+  RETURN_IF_FAILED(model_options_resolve(options, &o->options));
+  RETURN_IF_FAILED(checkpoint_open(&o->checkpoint, path));
+  describe(o);
+  o->plan = (llama2_plan){.available = b->memory()};
+  llama2_session_options resolved;
+  llama2_status status = session ? session_options_resolve(&o->checkpoint.config, session, &resolved) : LLAMA2_OK;
+  if (status == LLAMA2_OK) status = b->plan_weights(&o->checkpoint, &o->options, &o->info, &o->plan.load);
+  if (status != LLAMA2_OK) {
+    checkpoint_close(&o->checkpoint);
+    return status;
+  }
+  if (session) {
+    limits l = session_limits(&resolved);
+    b->plan_state(&o->checkpoint.config, &l, &o->plan.kv, &o->plan.scratch);
+  }
+  uint64_t loading = size_add(o->info.weight_bytes, o->plan.load);
+  uint64_t running = size_add(o->info.weight_bytes, size_add(o->plan.kv, o->plan.scratch));
+  o->plan.weights = o->info.weight_bytes;
+  o->plan.total = loading > running ? loading : running;
   return LLAMA2_OK;
 }
 
-llama2_status model_plan(const char *path, const llama2_model_options *model_options,
-                         const llama2_session_options *session_options, llama2_plan *plan) {
-  llama2_model_options m;
-  llama2_session_options s;
-  checkpoint c;
-  llama2_plan p;
-  RETURN_IF_FAILED(model_options_resolve(model_options, &m));
-  RETURN_IF_FAILED(checkpoint_open(&c, path));
-  llama2_status status = session_options_resolve(&c.config, session_options, &s);
-  if (status == LLAMA2_OK) status = plan_checkpoint(&c, &m, &p);
-  if (status == LLAMA2_OK) {
-    limits l = session_limits(&s);
-    backend_cpu.plan_state(&c.config, &l, &p.kv, &p.scratch);
-    uint64_t running = size_add(p.weights, size_add(p.kv, p.scratch));
-    if (running > p.total) p.total = running;
-    *plan = p;
-  }
-  checkpoint_close(&c);
-  return status;
+llama2_status model_plan(const char *path, const llama2_model_options *options, const llama2_session_options *session,
+                         llama2_model_info *info, llama2_plan *plan) {
+  opened o;
+  RETURN_IF_FAILED(open_and_plan(path, options, session, &o));
+  *info = o.info;
+  *plan = o.plan;
+  checkpoint_close(&o.checkpoint);
+  return LLAMA2_OK;
 }
 
-llama2_status model_load(const char *path, const llama2_model_options *options, llama2_model **model) {
-  llama2_model_options resolved;
-  checkpoint c;
-  llama2_plan plan;
-  RETURN_IF_FAILED(model_options_resolve(options, &resolved));
-  RETURN_IF_FAILED(checkpoint_open(&c, path));
+/* What to do about a plan that does not fit: the cheapest remedy first. */
+static const char *remedy(const opened *o) {
+  const llama2_plan *p = &o->plan;
+  if (p->kv + p->scratch > p->weights) return "ask for a smaller context";
+  return o->info.dtype == LLAMA2_F32 ? "quantise it (q8_0), close other programs, or take a smaller model"
+                                     : "close other programs, or take a smaller model";
+}
+
+llama2_status model_load(const char *path, const llama2_model_options *options, const llama2_session_options *session,
+                         llama2_model **model) {
+  opened o;
+  RETURN_IF_FAILED(open_and_plan(path, options, session, &o));
+  const llama2_plan *p = &o.plan;
+  llama2_status status = LLAMA2_OK;
   llama2_model *m = NULL;
-  llama2_status status = plan_checkpoint(&c, &resolved, &plan);
-  if (status == LLAMA2_OK && plan.total > plan.available)
-    status = status_fail_sized(LLAMA2_ERR_MEMORY, plan.total, plan.available,
-                               "%s: loading it takes %.0f MiB, but %.0f MiB are free; %s", path, (double)plan.total / MIB,
-                               (double)plan.available / MIB,
-                               resolved.quantize == LLAMA2_KEEP ? "quantise it (q8_0), close other programs, or take a smaller model"
-                                                                : "close other programs, or take a smaller model");
-  if (status == LLAMA2_OK && !(m = mem_new(sizeof *m)))
-    status = status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *m, plan.available, "%s: no memory for its description", path);
+  if (p->total > p->available)
+    status = status_fail_sized(
+        LLAMA2_ERR_MEMORY, p->total, p->available,
+        "%s: it takes %.0f MiB (weights %.0f, KV cache %.0f, scratch %.0f), but %.0f MiB are free; %s", path,
+        (double)p->total / MIB, (double)p->weights / MIB, (double)p->kv / MIB, (double)p->scratch / MIB,
+        (double)p->available / MIB, remedy(&o));
+  else if (!(m = mem_new(sizeof *m)))
+    status = status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *m, p->available, "%s: no memory for its description", path);
   if (status == LLAMA2_OK) {
     m->backend = &backend_cpu;
-    m->config = c.config;
-    status = m->backend->prepare(&c, &resolved, &m->weights);
+    m->config = o.checkpoint.config;
+    m->info = o.info;
+    status = m->backend->prepare(&o.checkpoint, &o.options, &m->weights);
   }
-  if (status == LLAMA2_OK) {
-    const config *f = &c.config;
-    m->info = (llama2_model_info){
-        .dim = f->dim,
-        .hidden_dim = f->hidden_dim,
-        .n_layers = f->n_layers,
-        .n_heads = f->n_heads,
-        .n_kv_heads = f->n_kv_heads,
-        .head_dim = f->head_dim,
-        .vocab_size = f->vocab_size,
-        .context = f->context,
-        .shared_classifier = f->shared_classifier,
-        .parameters = c.parameters,
-        .file_bytes = c.bytes,
-        .format = c.format,
-    };
-    m->backend->describe(m->weights, &m->info);
+  if (status == LLAMA2_OK)
     *model = m;
-  } else {
+  else
     mem_free(m);
-  }
-  checkpoint_close(&c);
+  checkpoint_close(&o.checkpoint);
   return status;
 }
 

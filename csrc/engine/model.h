@@ -22,9 +22,11 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
 /* The room that a session with resolved options needs. */
 limits session_limits(const llama2_session_options *resolved);
 
-llama2_status model_plan(const char *path, const llama2_model_options *model_options,
-                         const llama2_session_options *session_options, llama2_plan *plan);
-llama2_status model_load(const char *path, const llama2_model_options *options, llama2_model **model);
+/* Each is documented at its counterpart in llama2.h. session may be NULL. */
+llama2_status model_plan(const char *path, const llama2_model_options *options, const llama2_session_options *session,
+                         llama2_model_info *info, llama2_plan *plan);
+llama2_status model_load(const char *path, const llama2_model_options *options, const llama2_session_options *session,
+                         llama2_model **model);
 void model_free(llama2_model *model);
 
 #endif

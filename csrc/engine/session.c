@@ -60,7 +60,8 @@ void session_truncate(llama2_session *s, int32_t length) {
   kv_truncate(&s->pool, &s->sequence, length);
 }
 
-/* One step over tokens[0..n), n <= batch. Either all rows' logits are kept, n <= LOGIT_ROWS, or the last row's if `last`. */
+/* One step over tokens[0..n), n <= batch. Either all rows' logits are kept, n <= LOGIT_ROWS, or the last row's if
+ * `last`. */
 static llama2_status session_step(llama2_session *s, const int32_t *tokens, int32_t n, bool all, bool last) {
   const backend *b = s->model->backend;
   int32_t length = s->sequence.length;

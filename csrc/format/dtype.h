@@ -11,8 +11,8 @@
 
 #include "llama2.h"
 
-#define DTYPES(X)              \
-  X(F32, LLAMA2_F32, "f32", 1, 4)     \
+#define DTYPES(X)                      \
+  X(F32, LLAMA2_F32, "f32", 1, 4)      \
   X(Q8_0, LLAMA2_Q8_0, "q8_0", 32, 34) \
   X(Q8_F, LLAMA2_Q8_F, "q8_f", 32, 36)
 
@@ -30,7 +30,7 @@ const dtype_traits *dtype_find(int32_t id);
 
 /* A matrix, or a vector (rows 1), inside a mapped file. Not aligned. */
 typedef struct tensor {
-  int32_t dtype;               /* F32 or Q8_F */
+  int32_t dtype; /* F32 or Q8_F */
   int64_t rows, cols;
   const unsigned char *data;   /* (rows, cols) values, row-major, little endian */
   uint64_t bytes;              /* of data and scales together, which follow one another */

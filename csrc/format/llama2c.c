@@ -39,8 +39,9 @@ static llama2_status read_header(llama2c_file *f, const char *path, uint64_t *he
   const unsigned char *p = f->file.data;
   uint64_t size = f->file.size;
   if (size < HEADER_V0)
-    return status_fail(LLAMA2_ERR_FORMAT, "%s: %" PRIu64 " bytes are too few for a checkpoint header, expected at least %d",
-                       path, size, HEADER_V0);
+    return status_fail(LLAMA2_ERR_FORMAT,
+                       "%s: %" PRIu64 " bytes are too few for a checkpoint header, expected at least %d", path, size,
+                       HEADER_V0);
   if (memcmp(p, "GGUF", 4) == 0 || memcmp(p, "PK\3\4", 4) == 0)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: a %s file; expected a llama2.c checkpoint (.bin)", path,
                        p[0] == 'G' ? "GGUF" : "zip or PyTorch");
@@ -50,17 +51,16 @@ static llama2_status read_header(llama2c_file *f, const char *path, uint64_t *he
     if (f->version != 1 && f->version != 2)
       return status_fail(LLAMA2_ERR_FORMAT, "%s: llama2.c checkpoint version %d, expected 1 or 2", path, f->version);
     if (size < HEADER)
-      return status_fail(LLAMA2_ERR_FORMAT, "%s: %" PRIu64 " bytes are too few for a version %d header, expected at least %d",
-                         path, size, f->version, HEADER);
+      return status_fail(LLAMA2_ERR_FORMAT,
+                         "%s: %" PRIu64 " bytes are too few for a version %d header, expected at least %d", path, size,
+                         f->version, HEADER);
     *header = HEADER;
     f->shared_classifier = p[36];
-    if (p[36] > 1)
-      return status_fail(LLAMA2_ERR_FORMAT, "%s: shared classifier flag %d, expected 0 or 1", path, p[36]);
+    if (p[36] > 1) return status_fail(LLAMA2_ERR_FORMAT, "%s: shared classifier flag %d, expected 0 or 1", path, p[36]);
     f->group = f->version == 2 ? load_i32(p + 37) : 1;
     p += 8;
   }
-  int32_t *fields[] = {&f->dim,        &f->hidden_dim, &f->n_layers, &f->n_heads,
-                       &f->n_kv_heads, &f->vocab_size, &f->context};
+  int32_t *fields[] = {&f->dim, &f->hidden_dim, &f->n_layers, &f->n_heads, &f->n_kv_heads, &f->vocab_size, &f->context};
   for (int i = 0; i < 7; i++) *fields[i] = load_i32(p + 4 * i);
   if (f->version == 0) { /* a negative vocabulary says that the classifier is separate */
     f->shared_classifier = f->vocab_size > 0;
@@ -74,18 +74,25 @@ static llama2_status check_header(llama2c_file *f, const char *path) {
     const char *name;
     int32_t value, max;
   } fields[] = {
-      {"dim", f->dim, INT32_MAX},           {"hidden_dim", f->hidden_dim, INT32_MAX}, {"n_layers", f->n_layers, INT32_MAX},
-      {"n_heads", f->n_heads, f->dim},      {"n_kv_heads", f->n_kv_heads, f->n_heads}, {"vocab_size", f->vocab_size, INT32_MAX},
-      {"context", f->context, CONTEXT_MAX},
+      {"dim",        f->dim,        INT32_MAX  },
+      {"hidden_dim", f->hidden_dim, INT32_MAX  },
+      {"n_layers",   f->n_layers,   INT32_MAX  },
+      {"n_heads",    f->n_heads,    f->dim     },
+      {"n_kv_heads", f->n_kv_heads, f->n_heads },
+      {"vocab_size", f->vocab_size, INT32_MAX  },
+      {"context",    f->context,    CONTEXT_MAX},
   };
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
     if (fields[i].value < 1 || fields[i].value > fields[i].max)
-      return status_fail(LLAMA2_ERR_FORMAT, "%s: %s is %d in the header, expected 1 to %d; is this a llama2.c checkpoint?",
-                         path, fields[i].name, fields[i].value, fields[i].max);
+      return status_fail(LLAMA2_ERR_FORMAT,
+                         "%s: %s is %d in the header, expected 1 to %d; is this a llama2.c checkpoint?", path,
+                         fields[i].name, fields[i].value, fields[i].max);
   if (f->n_heads % f->n_kv_heads)
-    return status_fail(LLAMA2_ERR_FORMAT, "%s: n_heads %d is not a multiple of n_kv_heads %d", path, f->n_heads, f->n_kv_heads);
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: n_heads %d is not a multiple of n_kv_heads %d", path, f->n_heads,
+                       f->n_kv_heads);
   if (f->group < 1 && f->version == 2)
-    return status_fail(LLAMA2_ERR_FORMAT, "%s: quantisation group size is %d in the header, expected at least 1", path, f->group);
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: quantisation group size is %d in the header, expected at least 1", path,
+                       f->group);
   f->head_dim = f->dim / f->n_heads;
   return LLAMA2_OK;
 }
@@ -118,23 +125,27 @@ llama2_status llama2c_open(llama2c_file *f, const char *path) {
     place(&l, LLAMA2C_W3, matrix, n, hidden, dim);
     if (f->version == 0) {
       place(&l, LLAMA2C_FINAL_NORM, LLAMA2_F32, 1, 1, dim);
-      l.at = size_add(l.at, size_mul(size_mul((uint64_t)f->context, (uint64_t)(f->head_dim / 2)), 8)); /* rotary tables */
+      l.at =
+          size_add(l.at, size_mul(size_mul((uint64_t)f->context, (uint64_t)(f->head_dim / 2)), 8)); /* rotary tables */
     }
     if (f->shared_classifier)
       f->kinds[LLAMA2C_CLASSIFIER] = f->kinds[LLAMA2C_EMBEDDING];
     else
       place(&l, LLAMA2C_CLASSIFIER, matrix, 1, f->vocab_size, dim);
     if (l.at != f->file.size) {
-      status = l.at == SIZE_BAD
-                   ? status_fail(LLAMA2_ERR_FORMAT,
-                                 "%s: the header's dimensions (dim %d, hidden %d, %d layers, vocab %d) overflow; the file is "
-                                 "damaged, or not of this format",
-                                 path, f->dim, f->hidden_dim, f->n_layers, f->vocab_size)
-                   : status_fail(LLAMA2_ERR_FORMAT,
-                                 "%s: the file has %" PRIu64 " bytes, but its header (dim %d, hidden %d, %d layers, vocab %d) "
-                                 "requires %" PRIu64 "; it is %s",
-                                 path, f->file.size, f->dim, f->hidden_dim, f->n_layers, f->vocab_size, l.at,
-                                 f->file.size < l.at ? "cut short: download it again" : "damaged, or not of this format");
+      status =
+          l.at == SIZE_BAD
+              ? status_fail(
+                    LLAMA2_ERR_FORMAT,
+                    "%s: the header's dimensions (dim %d, hidden %d, %d layers, vocab %d) overflow; the file is "
+                    "damaged, or not of this format",
+                    path, f->dim, f->hidden_dim, f->n_layers, f->vocab_size)
+              : status_fail(LLAMA2_ERR_FORMAT,
+                            "%s: the file has %" PRIu64
+                            " bytes, but its header (dim %d, hidden %d, %d layers, vocab %d) "
+                            "requires %" PRIu64 "; it is %s",
+                            path, f->file.size, f->dim, f->hidden_dim, f->n_layers, f->vocab_size, l.at,
+                            f->file.size < l.at ? "cut short: download it again" : "damaged, or not of this format");
     } else if (!l.whole) {
       status = status_fail(LLAMA2_ERR_FORMAT, "%s: a matrix is no whole number of groups of %d values", path, f->group);
     }

@@ -28,39 +28,39 @@ typedef struct step {
 
 /* How much room a backend's state has. */
 typedef struct limits {
-  int32_t rows;    /* of a step */
-  int32_t logits;  /* slots */
-  int32_t pages;   /* of the KV pool */
+  int32_t rows;   /* of a step */
+  int32_t logits; /* slots */
+  int32_t pages;  /* of the KV pool */
   int32_t threads;
 } limits;
 
 /* How a running step may be ended early. */
 typedef struct interrupt {
-  atomic_int *cancel; /* set by anyone: the step ends soon, its results unspecified */
+  atomic_int *cancel;         /* set by anyone: the step ends soon, its results unspecified */
   int (*poll)(void *context); /* NULL, or called now and then on the thread that runs the step; not 0: cancel */
   void *context;
 } interrupt;
 
 typedef struct backend backend;
 
-/* The transformer: calls the stages in order. A backend runs it once or, with the same arguments but for `lane`, on each of
- * its threads. */
+/* The transformer: calls the stages in order. A backend runs it once or, with the same arguments but for `lane`, on
+ * each of its threads. */
 typedef void forward_fn(const backend *b, void *lane, const step *s);
 
-/* All members are mandatory. `weights` come from prepare() and are immutable; `state` comes from open() and belongs to one
- * caller; `lane` is what run() hands to forward(). A stage returns when its results can be read by the next. */
+/* All members are mandatory. `weights` come from prepare() and are immutable; `state` comes from open() and belongs to
+ * one caller; `lane` is what run() hands to forward(). A stage returns when its results can be read by the next. */
 struct backend {
   const char *name;
 
   /* Bytes it may still take. */
   uint64_t (*memory)(void);
 
-  /* Bytes of the weights, and of what is needed besides while they are made. */
-  llama2_status (*plan_weights)(const checkpoint *c, const llama2_model_options *options, uint64_t *weights, uint64_t *load);
+  /* What prepare() would make: fills dtype, weight_bytes and isa. load: bytes that are needed besides while it works.
+   */
+  llama2_status (*plan_weights)(const checkpoint *c, const llama2_model_options *options, llama2_model_info *info,
+                                uint64_t *load);
   llama2_status (*prepare)(const checkpoint *c, const llama2_model_options *options, void **weights);
   void (*release)(void *weights);
-  /* Fills dtype, weight_bytes and isa. */
-  void (*describe)(const void *weights, llama2_model_info *info);
 
   /* Bytes of a state: its KV pages, and all the rest. SIZE_BAD where that overflows. */
   void (*plan_state)(const config *c, const limits *l, uint64_t *kv, uint64_t *scratch);

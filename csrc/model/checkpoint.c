@@ -4,12 +4,18 @@
 #include <string.h>
 
 static const llama2c_kind llama2c_kinds[] = {
-    [ROLE_EMBEDDING] = LLAMA2C_EMBEDDING, [ROLE_ATTENTION_NORM] = LLAMA2C_ATTENTION_NORM,
-    [ROLE_WQ] = LLAMA2C_WQ,               [ROLE_WK] = LLAMA2C_WK,
-    [ROLE_WV] = LLAMA2C_WV,               [ROLE_WO] = LLAMA2C_WO,
-    [ROLE_FFN_NORM] = LLAMA2C_FFN_NORM,   [ROLE_W1] = LLAMA2C_W1,
-    [ROLE_W2] = LLAMA2C_W2,               [ROLE_W3] = LLAMA2C_W3,
-    [ROLE_FINAL_NORM] = LLAMA2C_FINAL_NORM, [ROLE_CLASSIFIER] = LLAMA2C_CLASSIFIER,
+    [ROLE_EMBEDDING] = LLAMA2C_EMBEDDING,
+    [ROLE_ATTENTION_NORM] = LLAMA2C_ATTENTION_NORM,
+    [ROLE_WQ] = LLAMA2C_WQ,
+    [ROLE_WK] = LLAMA2C_WK,
+    [ROLE_WV] = LLAMA2C_WV,
+    [ROLE_WO] = LLAMA2C_WO,
+    [ROLE_FFN_NORM] = LLAMA2C_FFN_NORM,
+    [ROLE_W1] = LLAMA2C_W1,
+    [ROLE_W2] = LLAMA2C_W2,
+    [ROLE_W3] = LLAMA2C_W3,
+    [ROLE_FINAL_NORM] = LLAMA2C_FINAL_NORM,
+    [ROLE_CLASSIFIER] = LLAMA2C_CLASSIFIER,
 };
 
 static uint64_t count_parameters(const checkpoint *c) {
@@ -57,4 +63,6 @@ tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer) {
   return llama2c_tensor(&c->llama2c, llama2c_kinds[role], layer);
 }
 
-void checkpoint_done(const checkpoint *c, const tensor *t) { file_done(&c->llama2c.file, t->data, t->bytes); }
+void checkpoint_done(const checkpoint *c, const tensor *t) {
+  file_done(&c->llama2c.file, t->data, t->bytes);
+}

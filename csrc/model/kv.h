@@ -15,12 +15,14 @@ typedef struct kv_pool {
 
 /* One sequence's tokens: position i lies in pages[i / KV_PAGE], slot i % KV_PAGE. */
 typedef struct kv_sequence {
-  int32_t *pages;  /* room for all that the context needs */
+  int32_t *pages; /* room for all that the context needs */
   int32_t n_pages;
-  int32_t length;  /* tokens that are computed */
+  int32_t length; /* tokens that are computed */
 } kv_sequence;
 
-static inline int32_t kv_pages_for(int64_t tokens) { return (int32_t)((tokens + KV_PAGE - 1) / KV_PAGE); }
+static inline int32_t kv_pages_for(int64_t tokens) {
+  return (int32_t)((tokens + KV_PAGE - 1) / KV_PAGE);
+}
 
 /* free: room for n_pages numbers. */
 void kv_pool_init(kv_pool *pool, int32_t *free, int32_t n_pages);

@@ -52,15 +52,18 @@ llama2_status tokenizer_find(const char *checkpoint, int32_t vocab_size, char *p
   const char *slash = strrchr(checkpoint, '/');
   int n = snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - checkpoint + 1) : 0, checkpoint);
   if (n < 0 || (size_t)n >= sizeof directory)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "a checkpoint path of %d bytes, expected less than %zu", n, sizeof directory);
+    return status_fail(LLAMA2_ERR_ARGUMENT, "a checkpoint path of %d bytes, expected less than %zu", n,
+                       sizeof directory);
   bool found = search(directory, vocab_size, candidate, sizeof candidate, seen, sizeof seen) ||
                (*directory && search("", vocab_size, candidate, sizeof candidate, seen, sizeof seen));
   if (!found)
-    return status_fail(LLAMA2_ERR_TOKENIZER,
-                       "%s: no tokenizer.bin or tok*.bin of %d tokens beside it or in the working directory%s%s; name one",
-                       checkpoint, vocab_size, *seen ? "; seen: " : "", seen);
+    return status_fail(
+        LLAMA2_ERR_TOKENIZER,
+        "%s: no tokenizer.bin or tok*.bin of %d tokens beside it or in the working directory%s%s; name one", checkpoint,
+        vocab_size, *seen ? "; seen: " : "", seen);
   if (strlen(candidate) >= capacity)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "room for a path of %zu bytes, but it has %zu", capacity, strlen(candidate) + 1);
+    return status_fail(LLAMA2_ERR_ARGUMENT, "room for a path of %zu bytes, but it has %zu", capacity,
+                       strlen(candidate) + 1);
   memcpy(path, candidate, strlen(candidate) + 1);
   return LLAMA2_OK;
 }

@@ -28,7 +28,9 @@ static size_t feed(llama2_text_stream *s, unsigned char byte, char *out) {
 }
 
 /* Every byte may be one that is replaced, after a character that it cuts short. */
-size_t stream_bound(const llama2_tokenizer *t) { return 3 * (size_t)t->longest + 3; }
+size_t stream_bound(const llama2_tokenizer *t) {
+  return 3 * (size_t)t->longest + 3;
+}
 
 size_t stream_push(llama2_text_stream *s, const llama2_tokenizer *t, int32_t token, char *text) {
   const piece *p = &t->pieces[token];

@@ -8,11 +8,14 @@
 #include "base/memory.h"
 #include "text/utf8.h"
 
-/* ---- the file --------------------------------------------------------------------------------------------------------------- */
+/* ---- the file
+ * --------------------------------------------------------------------------------------------------------------- */
 
 #define ENTRY_HEADER 8 /* float32 score, int32 length */
 
-static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+static int hex_digit(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 
 static int16_t byte_of(const char *text, int32_t length) {
   if (length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
@@ -23,14 +26,15 @@ static int16_t byte_of(const char *text, int32_t length) {
 /* Counts the entries and checks that each lies inside the file. */
 static llama2_status count_entries(const file_map *file, const char *path, int32_t *count) {
   if (file->size < 4)
-    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %" PRIu64 " bytes are too few for a tokenizer, expected at least 4", path,
-                       file->size);
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %" PRIu64 " bytes are too few for a tokenizer, expected at least 4",
+                       path, file->size);
   uint64_t at = 4;
   for (*count = 0; at < file->size; ++*count) {
     uint64_t left = file->size - at;
     int32_t length = left < ENTRY_HEADER ? 0 : load_i32(file->data + at + 4);
     if (left < ENTRY_HEADER || length < 0 || (uint64_t)length > left - ENTRY_HEADER)
-      return status_fail(LLAMA2_ERR_TOKENIZER, "%s: entry %d at byte %" PRIu64 " needs %" PRId64 " bytes, but %" PRIu64
+      return status_fail(LLAMA2_ERR_TOKENIZER,
+                         "%s: entry %d at byte %" PRIu64 " needs %" PRId64 " bytes, but %" PRIu64
                          " are left; the file is cut short, or not a tokenizer.bin",
                          path, *count, at, (int64_t)length + ENTRY_HEADER, left);
     if (*count == INT32_MAX / 4) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: more than %d entries", path, *count);
@@ -96,8 +100,8 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
   RETURN_IF_FAILED(file_open(&file, path));
   llama2_status status = count_entries(&file, path, &count);
   if (status == LLAMA2_OK && vocab_size && count != vocab_size)
-    status = status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %d tokens, but the model has %d; it belongs to another model", path,
-                         count, vocab_size);
+    status = status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %d tokens, but the model has %d; it belongs to another model",
+                         path, count, vocab_size);
   if (status == LLAMA2_OK && count == 0) status = status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds no tokens", path);
   llama2_tokenizer *t = status == LLAMA2_OK ? mem_new(sizeof *t) : NULL;
   if (t) {
@@ -117,7 +121,8 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
   } else {
     tokenizer_free(t);
     if (status == LLAMA2_OK)
-      status = status_fail_sized(LLAMA2_ERR_MEMORY, 2 * file.size, mem_available(), "%s: no memory for its %d tokens", path, count);
+      status = status_fail_sized(LLAMA2_ERR_MEMORY, 2 * file.size, mem_available(), "%s: no memory for its %d tokens",
+                                 path, count);
   }
   file_close(&file);
   return status;
@@ -131,7 +136,8 @@ void tokenizer_free(llama2_tokenizer *t) {
   mem_free(t);
 }
 
-/* ---- text to tokens ------------------------------------------------------------------------------------------------------- */
+/* ---- text to tokens
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* A stretch of text that is one token so far; a doubly linked list in an array. */
 typedef struct symbol {
@@ -227,12 +233,14 @@ static int32_t split(encoder *e, size_t n) {
   return count;
 }
 
-llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size_t n, bool bos, bool eos, int32_t *tokens,
-                               size_t capacity, size_t *n_tokens) {
+llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size_t n, bool bos, bool eos,
+                               int32_t *tokens, size_t capacity, size_t *n_tokens) {
   size_t bad = utf8_check(text, n);
   if (bad < n)
-    return status_fail(LLAMA2_ERR_TEXT, "the text is not valid UTF-8 at byte %zu (0x%02x)", bad, (unsigned char)text[bad]);
-  if (n > INT32_MAX / 4) return status_fail(LLAMA2_ERR_ARGUMENT, "a text of %zu bytes, expected at most %d", n, INT32_MAX / 4);
+    return status_fail(LLAMA2_ERR_TEXT, "the text is not valid UTF-8 at byte %zu (0x%02x)", bad,
+                       (unsigned char)text[bad]);
+  if (n > INT32_MAX / 4)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "a text of %zu bytes, expected at most %d", n, INT32_MAX / 4);
   size_t prefix = n && t->space >= 0 ? 1 : 0, length = prefix + n;
   /* Each byte begins at most one merge; each merge at most two more. */
   symbol *symbols = mem_new(length * sizeof *symbols);
