@@ -40,7 +40,7 @@ all: lib run ## The static library and ./run (config=release|debug|asan|scalar, 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# ---- C ----
+# C.
 
 lib: $(BUILD)/libllama2.a
 
@@ -65,18 +65,26 @@ $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libllama2.a
 	@echo "  LINK $@"
 	$(Q)$(CC) $(FLAGS) -UNDEBUG $(LDFLAGS) $^ -lm -o $@
 
-# ---- Python: an environment of its own, made anew when what goes into it changes ----
+# Python: an environment of its own, made anew when what goes into it changes.
 
-$(VENV)/ready: $(PACKAGE)
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,dev]"
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/package: $(PACKAGE)
+	@$(VENV)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "  building llama2py into $(VENV), which takes about half a minute"
+	@$(PIP) --editable .
 	@touch $@
 
-story: $(VENV)/ready ## Tell a story with the Python package: make story CHECKPOINT=stories15M.bin [ARGS="-t 0.8"]
+$(VENV)/ready: $(VENV)/package
+	@echo "  installing what the tests need into $(VENV)"
+	@$(PIP) --editable ".[test,dev]"
+	@touch $@
+
+story: $(VENV)/package ## Tell a story with the Python package: make story CHECKPOINT=stories15M.bin [ARGS="-t 0.8"]
 	@test -n "$(CHECKPOINT)" || { echo "make story: name a checkpoint, as in: make story CHECKPOINT=stories15M.bin"; exit 1; }
 	@$(VENV)/bin/llama2py run "$(CHECKPOINT)" $(ARGS)
 
-# ---- tests ----
+# Tests.
 
 test: run test-c $(VENV)/ready ## All tests; real checkpoints too where LLAMA2PY_TEST_DATA names their folder
 	$(VENV)/bin/python -m pytest
@@ -105,7 +113,7 @@ format: $(VENV)/ready ## Format all sources
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-# ---- speed ----
+# Speed.
 
 build/bench/limits: bench/limits.c
 	@mkdir -p $(@D)

@@ -17,15 +17,19 @@ const char *llama2_version(void) {
 }
 
 int32_t llama2_cpu_count(void) {
-  return threads_available();
+  return threads_default();
 }
 
 const char *llama2_isa_best(void) {
   return kernels_best();
 }
 
-/* ---- models
- * ------------------------------------------------------------------------------------------------------------- */
+/* Models. */
+
+const char *llama2_dtype_name(int32_t dtype) {
+  const dtype_traits *traits = dtype_find(dtype);
+  return traits ? traits->name : NULL;
+}
 
 llama2_model_options llama2_model_defaults(void) {
   return (llama2_model_options){.quantize = LLAMA2_KEEP};
@@ -56,8 +60,7 @@ llama2_model_info llama2_model_describe(const llama2_model *model) {
   return model->info;
 }
 
-/* ---- sessions
- * ------------------------------------------------------------------------------------------------------------- */
+/* Sessions. */
 
 llama2_status llama2_session_new(const llama2_model *model, const llama2_session_options *options,
                                  llama2_session **session) {
@@ -140,8 +143,7 @@ void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context)
   session->poll_context = context;
 }
 
-/* ---- tokenizers
- * ------------------------------------------------------------------------------------------------------------- */
+/* Tokenizers. */
 
 llama2_status llama2_tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
   assert(path && tokenizer);

@@ -31,8 +31,7 @@ extern "C" {
 /* The declarations between the two cffi marks are also read by the Python build, so that they are stated once.
  * cffi: begin */
 
-/* ---- status -------------------------------------------------------------------------------------------------------
- */
+/* Status. */
 
 /* The numbers are pinned: they never change and are never reused. */
 typedef enum llama2_status {
@@ -61,21 +60,20 @@ typedef struct llama2_error {
  * the same thread overwrites what it points to. */
 LLAMA2_API const llama2_error *llama2_last_error(void);
 
-/* ---- this machine --------------------------------------------------------------------------------------------------
- */
+/* This machine. */
 
 /* The library's version, "major.minor.patch". */
 LLAMA2_API const char *llama2_version(void);
 
-/* Cores that this process may really use: its affinity mask, and its cgroup's quota rounded up. At least 1. */
+/* How many threads compute unless another number is asked for: the cores that this process may really use (its affinity
+ * mask, its cgroup's quota rounded up), or OMP_NUM_THREADS if that is less. At least 1. */
 LLAMA2_API int32_t llama2_cpu_count(void);
 
 /* The name of the fastest instruction set this processor and its operating system support: "scalar", "avx2", "avx512".
  */
 LLAMA2_API const char *llama2_isa_best(void);
 
-/* ---- models
- * ---------------------------------------------------------------------------------------------------------- */
+/* Models. */
 
 typedef struct llama2_model llama2_model;
 typedef struct llama2_session llama2_session;
@@ -88,6 +86,9 @@ typedef enum llama2_dtype {
   LLAMA2_Q8_0 = 8,   /* blocks of 32 int8 and one float16 scale: 8.5 bits a weight */
   LLAMA2_Q8_F = 1000 /* llama2.c's version 2: groups of int8 and one float32 scale */
 } llama2_dtype;
+
+/* "f32", "q8_0", ...; NULL for a number that is none of them. Static. */
+LLAMA2_API const char *llama2_dtype_name(int32_t dtype);
 
 typedef struct llama2_model_options {
   const char
@@ -122,7 +123,7 @@ typedef struct llama2_model_info {
   int32_t vocab_size;
   int32_t context;           /* tokens the model was trained for */
   int32_t shared_classifier; /* 1: the classifier is the token embedding */
-  int32_t dtype;             /* llama2_dtype of the matrices in memory */
+  int32_t dtype;             /* llama2_dtype in memory, of most matrices: one whose groups cut across blocks is F32 */
   uint64_t parameters;       /* in the file, a shared classifier counted once */
   uint64_t file_bytes;
   uint64_t weight_bytes; /* in memory */
@@ -142,7 +143,8 @@ LLAMA2_API llama2_status llama2_plan_file(const char *path, const llama2_model_o
                                           llama2_plan *plan);
 
 /* Reads the checkpoint at `path` and packs it for this machine. session: NULL, or a session that is to fit besides: it
- * is not made, but the load is refused if there is no room for it. Safe on untrusted files. The file is not kept open.
+ * is not made, but the load is refused if there is no room for it. Safe on untrusted files. The file is not kept open;
+ * while it is read it must not be made shorter, which would end the process (SIGBUS).
  * The caller owns *model and gives it back with llama2_model_free().
  * Errors: those of llama2_plan_file(), and MEMORY, which is decided before anything large is taken. */
 LLAMA2_API llama2_status llama2_model_load(const char *path, const llama2_model_options *options,
@@ -153,8 +155,7 @@ LLAMA2_API void llama2_model_free(llama2_model *model);
 
 LLAMA2_API llama2_model_info llama2_model_describe(const llama2_model *model);
 
-/* ---- sessions
- * ---------------------------------------------------------------------------------------------------------- */
+/* Sessions. */
 
 /* Makes an empty sequence. All its memory is reserved here; nothing is allocated while it computes. The model must
  * outlive it. The caller owns *session. Errors: ARGUMENT, CONTEXT, MEMORY. */
@@ -177,8 +178,8 @@ LLAMA2_API llama2_status llama2_session_truncate(llama2_session *session, int32_
  * logits: NULL, or room for n * vocab_size floats, row-major: row i is what the model expects after tokens[i]. The last
  * row stays readable through llama2_session_logits() either way. A token that llama2_session_generate() drew and that
  * is not computed yet is forgotten: pass it in `tokens` to keep it. Errors: ARGUMENT (a token id outside the
- * vocabulary), CONTEXT, CANCELLED. After an error the sequence is as before the call, and what `logits` holds is
- * unspecified. */
+ * vocabulary), CONTEXT, CANCELLED. After an error the sequence is as before the call; after CANCELLED what
+ * `logits` holds is unspecified, and llama2_session_logits() is NULL. */
 LLAMA2_API llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens, int32_t n, float *logits);
 
 /* The logits after the last computed token: vocab_size floats, owned by the session and valid until its next call.
@@ -217,8 +218,7 @@ LLAMA2_API void llama2_session_cancel(llama2_session *session);
  * other than 0 cancels the call. NULL: none. */
 LLAMA2_API void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context), void *context);
 
-/* ---- tokenizers
- * --------------------------------------------------------------------------------------------------------- */
+/* Tokenizers. */
 
 /* Reads llama2.c's tokenizer.bin. vocab_size: what the model has, or 0 to take what the file holds. Safe on untrusted
  * files. The caller owns *tokenizer. Errors: IO, TOKENIZER, MEMORY, ARGUMENT. */

@@ -57,8 +57,7 @@ typedef struct program {
   int32_t prompt_tokens, draws; /* draws: tokens drawn after each prompt's first, the one that ends a text included */
 } program;
 
-/* ---- failing
- * ---------------------------------------------------------------------------------------------------------------- */
+/* Failing. */
 
 static bool fail(const char *format, ...) {
   va_list list;
@@ -74,13 +73,16 @@ static bool succeeded(llama2_status status) {
   return status == LLAMA2_OK || fail("%s", llama2_last_error()->message);
 }
 
-static llama2_session *interruptible;
 static volatile sig_atomic_t interrupted;
 
 static void interrupt(int signal) {
   (void)signal;
   interrupted = 1;
-  llama2_session_cancel(interruptible);
+}
+
+static int poll_interrupt(void *unused) {
+  (void)unused;
+  return interrupted;
 }
 
 /* An interrupt is no failure: the figures are printed all the same. */
@@ -94,8 +96,7 @@ static double now(void) {
   return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-/* ---- arguments
- * ---------------------------------------------------------------------------------------------------------------- */
+/* Arguments. */
 
 static bool parse_float(const char *name, const char *text, float most, float *value) {
   char *end;
@@ -191,12 +192,11 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
   return true;
 }
 
-/* ---- text out
- * ----------------------------------------------------------------------------------------------------------------- */
+/* Text out. */
 
 static bool put(const char *text, size_t n) {
   if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0) return true;
-  return fail("cannot write to the standard output: %s", strerror(errno));
+  return interrupted ? false : fail("cannot write to the standard output: %s", strerror(errno));
 }
 
 /* Control characters would play with the terminal. */
@@ -217,8 +217,7 @@ static bool put_end(program *p) {
          put("\n", 1);
 }
 
-/* ---- the model at work
- * ---------------------------------------------------------------------------------------------------------- */
+/* The model at work. */
 
 static bool encode(const program *p, const char *text, int32_t **tokens, int32_t *n) {
   size_t length = strlen(text), count;
@@ -248,6 +247,7 @@ static bool tell(program *p, const int32_t *stops, int32_t n_stops, int32_t most
   for (int32_t i = 0; i < most && !*stopped; i++) {
     int32_t token, n;
     llama2_finish finish;
+    if (interrupted) return false;
     if (!finished(llama2_session_generate(p->session, &p->sampling, stops, n_stops, &token, 1, &n, &finish)))
       return false;
     if (finish == LLAMA2_FINISH_LENGTH) return true;
@@ -351,8 +351,7 @@ static bool chat(program *p) {
   return good;
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------------------ */
+/* The whole. */
 
 static bool set_up(program *p) {
   arguments *a = &p->arguments;
@@ -378,7 +377,7 @@ static bool set_up(program *p) {
   if (!succeeded(llama2_session_new(p->model, &session_options, &p->session))) return false;
   uint64_t seed = a->seed ? a->seed : (uint64_t)time(NULL);
   p->sampling = (llama2_sampling){a->temperature, a->top_p, seed};
-  interruptible = p->session;
+  llama2_session_set_poll(p->session, poll_interrupt, NULL);
   struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
   sigaction(SIGINT, &action, NULL);
   return true;

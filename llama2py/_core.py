@@ -22,7 +22,6 @@ from llama2py._llama2 import ffi, lib
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
 QUANTIZE = {None: lib.LLAMA2_KEEP, "q8_0": lib.LLAMA2_Q8_0}
-DTYPES = {lib.LLAMA2_F32: "f32", lib.LLAMA2_Q8_0: "q8_0", lib.LLAMA2_Q8_F: "q8_f"}
 FINISH_NONE: int = lib.LLAMA2_FINISH_NONE
 FINISH_STOP: int = lib.LLAMA2_FINISH_STOP
 
@@ -37,7 +36,7 @@ def cpu_count() -> int:
     return int(lib.llama2_cpu_count())
 
 
-# ---- failures --------------------------------------------------------------------------------------------------------
+# Failures.
 
 _ERRORS: dict[int, type[errors.Llama2Error]] = {
     lib.LLAMA2_ERR_ARGUMENT: errors.InvalidArgumentError,
@@ -99,7 +98,7 @@ def token_ids(tokens: Iterable[int]) -> list[int]:
     return [_int32("a token id", token) for token in tokens]
 
 
-# ---- interrupts ------------------------------------------------------------------------------------------------------
+# Interrupts.
 
 # Python runs signal handlers only between two bytecodes of the main thread, so C calls back a function that does
 # nothing: what a handler raises then leaves that function, and waits here for the C call to return.
@@ -124,7 +123,7 @@ def _check_computed(status: int) -> None:
     _check(status)
 
 
-# ---- models and sessions ---------------------------------------------------------------------------------------------
+# Models and sessions.
 
 
 def _model_options(quantize: str | None, threads: int | None, isa: str | None) -> tuple[Any, ...]:
@@ -169,7 +168,7 @@ def _info(info: Any) -> dict[str, Any]:
     """The fields of llama2_model_info, with text for names and for the dtype."""
     values = {name: getattr(info, name) for name, _ in ffi.typeof("llama2_model_info").fields}
     values |= {name: _string(values[name]) for name in ("format", "isa")}
-    values |= {"dtype": DTYPES[info.dtype], "shared_classifier": bool(info.shared_classifier)}
+    values |= {"dtype": _string(lib.llama2_dtype_name(info.dtype)), "shared_classifier": bool(info.shared_classifier)}
     return values
 
 
@@ -279,7 +278,7 @@ class Sampling:
         lib.llama2_random(ffi.addressof(self.handle, "rng"))
 
 
-# ---- tokenizers ------------------------------------------------------------------------------------------------------
+# Tokenizers.
 
 
 def find_tokenizer(checkpoint: StrPath, vocab_size: int) -> str:

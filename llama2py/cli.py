@@ -59,7 +59,7 @@ def _write(text: str) -> None:
         raise _StreamError(f"cannot write to stdout: {error.strerror}") from None
 
 
-# ---- arguments -------------------------------------------------------------------------------------------------------
+# Arguments.
 
 
 class _Parser(argparse.ArgumentParser):
@@ -126,7 +126,7 @@ def _add_sizes(parser: argparse.ArgumentParser, batch: bool) -> None:
     parser.add_argument("--quant", choices=("q8_0",), help="make float matrices int8 while loading")
 
 
-# ---- run -------------------------------------------------------------------------------------------------------------
+# Run.
 
 
 @dataclass
@@ -243,7 +243,7 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
     return code
 
 
-# ---- info and fit ----------------------------------------------------------------------------------------------------
+# Info and fit.
 
 
 def _size(n: int) -> str:
@@ -267,7 +267,7 @@ def _info(args: argparse.Namespace) -> int:
         ("parameters", f"{info.parameters:,}"),
         ("layers", str(info.n_layers)),
         ("dim", f"{info.dim}, feed-forward {info.hidden_dim}"),
-        ("heads", f"{info.n_heads} of {info.head_dim}, {info.n_kv_heads} for keys and values"),
+        ("heads", f"{info.n_heads} of width {info.head_dim}; {info.n_kv_heads} of keys and values"),
         ("vocabulary", f"{info.vocab_size:,}, classifier {classifier}"),
         ("context", f"{info.context:,} tokens"),
         ("matrices", info.dtype),
@@ -279,7 +279,7 @@ def _info(args: argparse.Namespace) -> int:
 
 def _fit(args: argparse.Namespace) -> int:
     planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch)
-    advice = "fits" if planned.fits else f"does not fit: {_advice(args, planned)}"
+    advice = None if planned.fits else _advice(args, planned)
     if args.json:
         _write(f"{json.dumps({**asdict(planned), 'fits': planned.fits, 'advice': advice})}\n")
     else:
@@ -292,7 +292,8 @@ def _fit(args: argparse.Namespace) -> int:
             ("available", planned.available),
         ]
         width = max(len(_size(value)) for _, value in rows)
-        _write(_table([(name, f"{_size(value):>{width}}") for name, value in rows]) + advice + "\n")
+        _write(_table([(name, f"{_size(value):>{width}}") for name, value in rows]))
+        _write(f"does not fit: {advice}\n" if advice else "fits\n")
     return 0 if planned.fits else 1
 
 

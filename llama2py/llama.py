@@ -84,7 +84,7 @@ class Llama:
         self._context = first.context
         self._give_back(first)
 
-    # ---- what it is --------------------------------------------------------------------------------------------------
+    # What it is.
 
     @property
     def info(self) -> ModelInfo:
@@ -111,7 +111,7 @@ class Llama:
     def __repr__(self) -> str:
         return f"Llama({self._path!r}{', closed' if self._closed else ''})"
 
-    # ---- text --------------------------------------------------------------------------------------------------------
+    # Text.
 
     def generate(
         self,
@@ -214,7 +214,7 @@ class Llama:
         if n > self._context:
             raise ContextOverflowError(f"{n} tokens, but the context holds {self._context}", n, self._context)
 
-    # ---- memory and turns --------------------------------------------------------------------------------------------
+    # Memory and turns.
 
     def close(self) -> None:
         """Frees the model and its sequences; what another thread is computing is cancelled.

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/cgroup.h"
 #include "base/checked.h"
 
 #define HUGE_PAGE ((uint64_t)2 << 20)
@@ -22,14 +23,9 @@ void mem_allow(void) {
   forbidden = false;
 }
 
-void *mem_new(size_t bytes) {
+void *mem_new(size_t n, size_t size) {
   assert(!forbidden);
-  return calloc(1, bytes ? bytes : 1);
-}
-
-void *mem_resize(void *old, size_t bytes) {
-  assert(!forbidden);
-  return realloc(old, bytes ? bytes : 1);
+  return calloc(n ? n : 1, size ? size : 1);
 }
 
 void mem_free(void *pointer) {
@@ -66,35 +62,12 @@ void *arena_take(arena *a, uint64_t bytes) {
   return a->base + start;
 }
 
-/* The number in a file that holds just one, or in its line that begins with `key`; SIZE_BAD where there is none. */
-static uint64_t read_number(const char *path, const char *key) {
-  FILE *file = fopen(path, "re");
-  if (!file) return SIZE_BAD;
-  char line[256];
-  uint64_t value = SIZE_BAD;
-  size_t n = strlen(key);
-  while (value == SIZE_BAD && fgets(line, sizeof line, file))
-    if (strncmp(line, key, n) == 0) sscanf(line + n, " %" SCNu64, &value);
-  fclose(file);
-  return value;
-}
-
-/* What is left under a cgroup's limit, its page cache counted as free since it is given up on demand. */
-static uint64_t cgroup_left(const char *limit_path, const char *usage_path, const char *stat_path) {
-  uint64_t limit = read_number(limit_path, ""), usage = read_number(usage_path, "");
-  uint64_t cache = read_number(stat_path, "inactive_file ");
-  if (limit == SIZE_BAD || usage == SIZE_BAD) return SIZE_BAD;
-  if (cache != SIZE_BAD) usage = usage > cache ? usage - cache : 0;
-  return limit > usage ? limit - usage : 0;
-}
-
 uint64_t mem_available(void) {
-  uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
-  uint64_t free_bytes = kib == SIZE_BAD ? SIZE_BAD : kib * 1024;
-  uint64_t v2 = cgroup_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat");
-  uint64_t v1 = cgroup_left("/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                            "/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory/memory.stat");
-  if (v2 < free_bytes) free_bytes = v2;
-  if (v1 < free_bytes) free_bytes = v1;
-  return free_bytes;
+  uint64_t kib = SIZE_BAD, group = cgroup_memory_left();
+  char line[256];
+  FILE *file = fopen("/proc/meminfo", "re");
+  while (file && kib == SIZE_BAD && fgets(line, sizeof line, file)) sscanf(line, "MemAvailable: %" SCNu64, &kib);
+  if (file) fclose(file);
+  uint64_t free_bytes = size_mul(kib, 1024);
+  return group < free_bytes ? group : free_bytes;
 }

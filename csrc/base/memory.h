@@ -14,9 +14,8 @@
 
 #define MEM_ALIGN 64
 
-/* Zeroed bytes, or NULL. Free with mem_free(). */
-void *mem_new(size_t bytes);
-void *mem_resize(void *old, size_t bytes);
+/* n zeroed objects of `size` bytes, or NULL. Free with mem_free(). */
+void *mem_new(size_t n, size_t size);
 void mem_free(void *pointer);
 
 typedef struct arena {

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/memory.h"
 
 #if defined(__x86_64__)
@@ -23,7 +24,7 @@
 #endif
 
 #define POLL_SECONDS 0.03
-#define POLL_TICKS 16
+#define POLL_TICKS 16 /* bites, or looks at others' work, that may pass before the clock is looked at */
 #define SPINS 400          /* looks before the processor is offered to others: tens of microseconds */
 #define WAKE_SECONDS 0.002 /* how long a helper looks out for the next step before it sleeps */
 
@@ -61,8 +62,7 @@ struct team {
   share shares[];
 };
 
-/* ---- floating point
- * ---------------------------------------------------------------------------------------------------- */
+/* Floating point. */
 
 #if defined(__x86_64__)
 typedef unsigned int fp_state;
@@ -95,8 +95,7 @@ static void fp_leave(fp_state saved) {
 }
 #endif
 
-/* ---- forks
- * ----------------------------------------------------------------------------------------------------------- */
+/* Forks. */
 
 /* After fork() threads are gone, but the OpenMP runtime's books and a team's still list them. */
 static atomic_uint forks;
@@ -113,8 +112,7 @@ static unsigned forks_seen(void) {
   return atomic_load_explicit(&forks, memory_order_relaxed);
 }
 
-/* ---- helpers
- * ---------------------------------------------------------------------------------------------------------- */
+/* Helpers. */
 
 static double now(void) {
   struct timespec ts;
@@ -193,8 +191,7 @@ static void helpers_start(team *t) {
   if (!t->started) t->helpers = 0; /* the caller does all the work */
 }
 
-/* ---- a step
- * ---------------------------------------------------------------------------------------------------------- */
+/* A step. */
 
 uint64_t team_bytes(int n) {
   return sizeof(team) + (uint64_t)n * sizeof(share);
@@ -226,15 +223,19 @@ void team_close(team *t) {
   t->started = false;
 }
 
-static void team_poll(worker *w) {
+bool team_stopped(worker *w) {
   team *t = w->team;
-  w->ticks = 0;
-  double time = now();
-  if (time - t->polled < POLL_SECONDS) return;
-  t->polled = time;
-  mem_allow(); /* it is the caller's code */
-  if (t->poll(t->poll_context) != 0) atomic_store(t->cancel, 1);
-  mem_forbid();
+  if (t->poll && w->id == 0) {
+    double time = now();
+    w->ticks = 0;
+    if (time - t->polled >= POLL_SECONDS) {
+      t->polled = time;
+      mem_allow(); /* it is the caller's code */
+      if (t->poll(t->poll_context) != 0) atomic_store(t->cancel, 1);
+      mem_forbid();
+    }
+  }
+  return t->cancel && atomic_load_explicit(t->cancel, memory_order_relaxed);
 }
 
 void team_run(team *t, worker_fn fn, void *context, atomic_int *cancel, int (*poll)(void *), void *poll_context) {
@@ -296,7 +297,7 @@ void team_for(worker *w, int64_t units, int64_t bite, unit_fn fn, void *context)
       if (!t->cancel || !atomic_load_explicit(t->cancel, memory_order_relaxed))
         fn(w, context, first + begin, first + end);
       mine += end - begin;
-      if (t->poll && w->id == 0 && ++w->ticks >= POLL_TICKS) team_poll(w);
+      if (++w->ticks >= POLL_TICKS) team_stopped(w);
     }
   }
   if (mine) atomic_fetch_add_explicit(&t->done, mine, memory_order_acq_rel);
@@ -305,7 +306,7 @@ void team_for(worker *w, int64_t units, int64_t bite, unit_fn fn, void *context)
       cpu_pause();
     } else {
       sched_yield();
-      if (t->poll && w->id == 0 && ++w->ticks >= POLL_TICKS) team_poll(w);
+      if (++w->ticks >= POLL_TICKS) team_stopped(w);
     }
   }
 }
@@ -314,63 +315,26 @@ bool team_over(const worker *w, int64_t units) {
   return atomic_load_explicit(&w->team->done, memory_order_relaxed) >= w->due + (uint64_t)units;
 }
 
-/* ---- loops outside a step
- * ---------------------------------------------------------------------------------------------- */
-
 typedef struct loop {
-  int n;
-  _Atomic int64_t next;
   int64_t units, bite;
   void (*fn)(void *, int64_t, int64_t);
   void *context;
 } loop;
 
-static void loop_member(loop *l) {
-  fp_state saved = fp_enter();
-  for (int64_t begin; (begin = atomic_fetch_add(&l->next, l->bite)) < l->units;)
-    l->fn(l->context, begin, begin + l->bite < l->units ? begin + l->bite : l->units);
-  fp_leave(saved);
+static void loop_units(worker *w, void *context, int64_t begin, int64_t end) {
+  (void)w;
+  loop *l = context;
+  l->fn(l->context, begin, end);
 }
 
-static void *loop_region(void *argument) {
-  loop *l = argument;
-#pragma omp parallel num_threads(l->n) default(none) shared(l)
-  loop_member(l);
-  return NULL;
+static void loop_member(worker *w, void *context) {
+  loop *l = context;
+  team_for(w, l->units, l->bite, loop_units, l);
 }
 
-void threads_for(int n, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end),
-                 void *context) {
-  loop l = {.n = n, .next = 0, .units = units, .bite = bite, .fn = fn, .context = context};
-  pthread_t thread;
-  if (n == 1) {
-    loop_member(&l);
-  } else if (!forks_seen()) {
-    loop_region(&l);
-  } else if (pthread_create(&thread, NULL, loop_region, &l) == 0) {
-    pthread_join(thread, NULL); /* a thread that is new since the fork has no OpenMP threads to miss */
-  } else {
-    loop_member(&l);
-  }
-}
-
-/* The cgroup's processor quota in cores, rounded up; 0 where there is none. */
-static int cgroup_cores(void) {
-  double quota = 0, period = 0;
-  FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-  if (file) {
-    if (fscanf(file, "%lf %lf", &quota, &period) != 2) quota = 0;
-    fclose(file);
-  } else {
-    FILE *q = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re"),
-         *p = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
-    if (!q || !p || fscanf(q, "%lf", &quota) != 1 || fscanf(p, "%lf", &period) != 1) quota = 0;
-    if (q) fclose(q);
-    if (p) fclose(p);
-  }
-  if (quota <= 0 || period <= 0) return 0;
-  int cores = (int)(quota / period);
-  return cores < quota / period ? cores + 1 : cores;
+void team_loop(team *t, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end), void *context) {
+  loop l = {units, bite, fn, context};
+  team_run(t, loop_member, &l, NULL, NULL, NULL);
 }
 
 int threads_available(void) {
@@ -379,7 +343,12 @@ int threads_available(void) {
   if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
   if (cores < 1) cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
   int quota = cgroup_cores();
-  if (quota > 0 && quota < cores) cores = quota;
+  if (quota < cores) cores = quota;
   if (cores < 1) cores = 1;
   return cores < THREADS_MAX ? cores : THREADS_MAX;
+}
+
+int threads_default(void) {
+  int cores = threads_available(), wanted = omp_get_max_threads();
+  return wanted < cores ? wanted : cores;
 }

@@ -53,11 +53,16 @@ void team_for(worker *w, int64_t units, int64_t bite, unit_fn fn, void *context)
 /* Whether the next stage, of so many units, is over already: its input may be changing, and need not be looked at. */
 bool team_over(const worker *w, int64_t units);
 
-/* A loop on its own: opens a region for it. For loading, where speed does not hang on it. */
-void threads_for(int n, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end),
-                 void *context);
+/* Whether the step is to end early: for units that take long to look at now and then, and be left. Polls. */
+bool team_stopped(worker *w);
 
-/* Cores this process may really use. */
+/* A step of one stage. */
+void team_loop(team *t, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end), void *context);
+
+/* Cores this process may really use: its affinity mask, and its cgroup's quota rounded up. */
 int threads_available(void);
+
+/* The same, or what OMP_NUM_THREADS says if that is less. */
+int threads_default(void);
 
 #endif

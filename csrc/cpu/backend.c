@@ -68,7 +68,7 @@ static llama2_status open_state(const void *weights, const limits *l, void **sta
   const cpu_weights *w = weights;
   uint64_t kv, scratch;
   plan_state(&w->config, l, &kv, &scratch);
-  cpu_state *s = mem_new(sizeof *s);
+  cpu_state *s = mem_new(1, sizeof *s);
   if (!s) return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *s, 0, "no memory for a session's description");
   s->weights = w;
   s->limits = *l;

@@ -15,6 +15,10 @@
 #define KERNELS_X86
 #endif
 
+#ifdef __FAST_MATH__
+#error "-ffast-math (or -Ofast) changes the order of sums, which must be the same on every machine"
+#endif
+
 #define ATTEND_QUERIES 8 /* queries that share a pass over keys and values */
 #define ATTEND_RUN 32    /* pages whose softmax is computed as one; partial results are combined in order */
 
@@ -56,9 +60,9 @@ typedef struct kernels {
 
   matmul_fn *matmul_f32, *matmul_q8_0, *matmul_q8_f;
 
-  /* gate_up holds n / 16 pairs of vectors: 16 of the gate, 16 of the up projection. h = silu(gate) * up; n values. */
   pack_q8_0_fn *pack_q8_0;
 
+  /* gate_up holds n / 16 pairs of vectors: 16 of the gate, 16 of the up projection. h = silu(gate) * up; n values. */
   void (*silu_mul)(float *h, const float *gate_up, int64_t n);
 
   void (*attend)(const attend_job *job);

@@ -8,10 +8,6 @@
 #include "base/half.h"
 #include "base/memory.h"
 
-static int64_t scale_bytes(int32_t dtype) {
-  return dtype == LLAMA2_Q8_0 ? 2 : 4;
-}
-
 /* Byte of value k of panel row `lane`. */
 static int64_t q8_index(int64_t k, int lane) {
   return k / 4 * (LANES * 4) + lane * 4 + k % 4;
@@ -22,10 +18,9 @@ uint64_t matrix_shape(matrix *m, int32_t dtype, int64_t rows, int64_t cols) {
   m->rows = rows;
   m->cols = cols;
   m->n_panels = ceil_div(rows, LANES);
-  m->k = dtype == LLAMA2_F32 ? cols : round_up(cols, QBLOCK);
-  uint64_t bytes = dtype == LLAMA2_F32 ? (uint64_t)m->k * LANES * 4
-                                       : (uint64_t)(m->k * LANES + m->k / QBLOCK * LANES * scale_bytes(dtype));
-  m->panel_bytes = size_round_up(bytes, MEM_ALIGN);
+  const dtype_traits *traits = dtype_find(dtype);
+  m->k = round_up(cols, traits->block_values);
+  m->panel_bytes = size_round_up((uint64_t)(m->k / traits->block_values * traits->block_bytes * LANES), MEM_ALIGN);
   return size_mul(m->panel_bytes, (uint64_t)m->n_panels);
 }
 

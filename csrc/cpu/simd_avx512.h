@@ -124,6 +124,6 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
 }
 
 #define TILE_F32 2, 8
-#define TILE_Q8 2, 4
+#define TILE_Q8 2, 8
 
 #endif

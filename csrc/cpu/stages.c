@@ -5,8 +5,7 @@
 #include "cpu/cpu.h"
 #include "cpu/rope.h"
 
-/* ---- activations
- * -------------------------------------------------------------------------------------------------------- */
+/* Activations. */
 
 typedef struct prepare_job {
   const cpu_state *state;
@@ -67,8 +66,7 @@ static int64_t bite_panels(const worker *w, int64_t n_panels) {
   return bite < 4 ? 4 : bite > BITE_PANELS ? BITE_PANELS : bite;
 }
 
-/* ---- a product whose outputs are used as they are
- * --------------------------------------------------------------------- */
+/* A product whose outputs are used as they are. */
 
 typedef struct product_job {
   const cpu_state *state;
@@ -81,17 +79,19 @@ typedef struct product_job {
 } product_job;
 
 static void product_panels(worker *w, void *context, int64_t begin, int64_t end) {
-  (void)w;
   product_job *j = context;
-  multiply(j->state, j->matrix, begin, end - begin, &j->in, 0, j->n_rows, j->out + begin * LANES, j->ld_out, j->add);
+  for (int64_t r = 0; r < j->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
+    int64_t n = j->n_rows - r < BLOCK_ROWS ? j->n_rows - r : BLOCK_ROWS;
+    float *out = j->out + r * j->ld_out + begin * LANES;
+    multiply(j->state, j->matrix, begin, end - begin, &j->in, r, n, out, j->ld_out, j->add);
+  }
 }
 
 static void product(cpu_lane *lane, product_job *job) {
   team_for(lane->worker, job->matrix->n_panels, bite_panels(lane->worker, job->matrix->n_panels), product_panels, job);
 }
 
-/* ---- embed
- * ----------------------------------------------------------------------------------------------------------------- */
+/* Embed. */
 
 static void embed_rows(worker *w, void *context, int64_t begin, int64_t end) {
   (void)w;
@@ -107,10 +107,6 @@ void cpu_embed(void *lane, const step *step) {
   cpu_lane *l = lane;
   team_for(l->worker, step->n_rows, 4, embed_rows, l->state);
 }
-
-/* ---- qkv
- * ----------------------------------------------------------------------------------------------------------------------
- */
 
 typedef struct layer_job {
   cpu_state *state;
@@ -152,7 +148,7 @@ static void qkv_heads(worker *w, void *context, int64_t begin, int64_t end) {
   cpu_state *s = j->state;
   float *tile = s->scratch[w->id].tile;
   int64_t pad = s->sizes.head_pad, per_head = pad / LANES, width = (end - begin) * pad;
-  for (int64_t r = 0; r < s->step->n_rows; r += BLOCK_ROWS) {
+  for (int64_t r = 0; r < s->step->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
     int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
     multiply(s, &j->layer->qkv, begin * per_head, (end - begin) * per_head, &j->in, r, n, tile, width, false);
     for (int64_t i = 0; i < n; i++)
@@ -173,10 +169,6 @@ void cpu_qkv(void *lane, const step *step, int32_t layer) {
   int64_t bite = bite_panels(l->worker, heads * per_head) / per_head;
   team_for(l->worker, heads, bite < 1 ? 1 : bite, qkv_heads, &job);
 }
-
-/* ---- attend
- * -------------------------------------------------------------------------------------------------------------------
- */
 
 static void attend_tiles(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
@@ -224,16 +216,12 @@ void cpu_attn_out(void *lane, const step *step, int32_t layer) {
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
 }
 
-/* ---- ffn
- * ---------------------------------------------------------------------------------------------------------------------------
- */
-
 static void ffn_up_pairs(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
   cpu_state *s = j->state;
   float *tile = s->scratch[w->id].tile;
   int64_t width = (end - begin) * LANES;
-  for (int64_t r = 0; r < s->step->n_rows; r += BLOCK_ROWS) {
+  for (int64_t r = 0; r < s->step->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
     int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
     multiply(s, &j->layer->gate_up, 2 * begin, 2 * (end - begin), &j->in, r, n, tile, 2 * width, false);
     for (int64_t i = 0; i < n; i++)
@@ -259,10 +247,6 @@ void cpu_ffn_down(void *lane, const step *step, int32_t layer) {
   act in = prepare(l, s->h, s->sizes.ld_hidden, 0, NULL, NULL, step->n_rows, m, m->n_panels);
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
 }
-
-/* ---- head
- * ----------------------------------------------------------------------------------------------------------------------------
- */
 
 void cpu_head(void *lane, const step *step) {
   cpu_lane *l = lane;

@@ -62,7 +62,7 @@ typedef struct builder {
   cpu_weights *w;
   const checkpoint *c;
   int32_t quantize;
-  int threads;
+  team *team;       /* that packs */
   uint64_t largest; /* bytes of the largest tensor in the file */
   int32_t dtype;    /* of the layers' matrices */
 } builder;
@@ -83,7 +83,7 @@ static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*lo
   }
   m->data = arena_take(&b->w->arena, matrix_shape(m, packed_dtype(b, &p.parts[0]), rows, p.parts[0].cols));
   if (!m->data) return;
-  threads_for(b->threads, m->n_panels, 8, pack_panels, &p);
+  team_loop(b->team, m->n_panels, 8, pack_panels, &p);
   for (int i = 0; i < n_parts; i++) checkpoint_done(b->c, &p.parts[i]);
 }
 
@@ -138,18 +138,23 @@ llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *optio
   llama2_model_info info;
   uint64_t load;
   RETURN_IF_FAILED(cpu_plan_weights(c, options, &info, &load));
-  cpu_weights *w = mem_new(sizeof *w);
-  if (!w) return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *w, 0, "no memory for a model's description");
-  w->config = c->config;
-  llama2_status status = kernels_find(options->isa, &w->kernels);
+  cpu_weights *w = mem_new(1, sizeof *w);
+  team *packers = mem_new(1, team_bytes(options->threads));
+  llama2_status status = LLAMA2_OK;
+  if (!w || !packers)
+    status = status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *w, mem_available(), "no memory for a model's description");
+  if (status == LLAMA2_OK) status = kernels_find(options->isa, &w->kernels);
   if (status == LLAMA2_OK) status = arena_open(&w->arena, info.weight_bytes, "model weights");
   if (status == LLAMA2_OK) {
-    builder b = {.w = w, .c = c, .quantize = options->quantize, .threads = options->threads};
+    w->config = c->config;
+    builder b = {.w = w, .c = c, .quantize = options->quantize, .team = team_init(packers, options->threads)};
     build(&b);
+    team_close(packers);
     *weights = w;
   } else {
     cpu_release(w);
   }
+  mem_free(packers);
   return status;
 }
 

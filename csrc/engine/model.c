@@ -14,7 +14,7 @@ llama2_status model_options_resolve(const llama2_model_options *options, llama2_
   if (options->quantize != LLAMA2_KEEP && options->quantize != LLAMA2_Q8_0)
     return status_fail(LLAMA2_ERR_ARGUMENT, "quantize is %d, expected %d (keep) or %d (q8_0)", options->quantize,
                        LLAMA2_KEEP, LLAMA2_Q8_0);
-  if (!resolved->threads) resolved->threads = threads_available();
+  if (!resolved->threads) resolved->threads = threads_default();
   return LLAMA2_OK;
 }
 
@@ -36,7 +36,7 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
   if (!resolved->context) resolved->context = c->context;
   if (!resolved->batch) resolved->batch = DEFAULT_BATCH;
   if (resolved->batch > resolved->context) resolved->batch = resolved->context;
-  if (!resolved->threads) resolved->threads = threads_available();
+  if (!resolved->threads) resolved->threads = threads_default();
   return LLAMA2_OK;
 }
 
@@ -132,7 +132,7 @@ llama2_status model_load(const char *path, const llama2_model_options *options, 
         "%s: it takes %.0f MiB (weights %.0f, KV cache %.0f, scratch %.0f), but %.0f MiB are free; %s", path,
         (double)p->total / MIB, (double)p->weights / MIB, (double)p->kv / MIB, (double)p->scratch / MIB,
         (double)p->available / MIB, remedy(&o));
-  else if (!(m = mem_new(sizeof *m)))
+  else if (!(m = mem_new(1, sizeof *m)))
     status = status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *m, p->available, "%s: no memory for its description", path);
   if (status == LLAMA2_OK) {
     m->backend = &backend_cpu;

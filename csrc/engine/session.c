@@ -27,7 +27,7 @@ llama2_status session_new(const llama2_model *model, const llama2_session_option
                              "a context of %d tokens and a batch of %d take %.0f MiB, but %.0f MiB are free; ask for a "
                              "smaller context or batch",
                              resolved.context, resolved.batch, (double)wanted / 0x1p20, (double)available / 0x1p20);
-  llama2_session counted = {.limits = l}, *s = mem_new(sizeof *s);
+  llama2_session counted = {.limits = l}, *s = mem_new(1, sizeof *s);
   if (!s) return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *s, available, "no memory for a session's description");
   s->model = model;
   s->options = resolved;
@@ -94,7 +94,6 @@ llama2_status session_eval(llama2_session *s, const int32_t *tokens, int32_t n, 
     int32_t chunk = n - done < most ? n - done : most;
     llama2_status status = session_step(s, tokens + done, chunk, logits != NULL, done + chunk == n);
     if (status != LLAMA2_OK) {
-      s->pending = -1;
       /* Pages taken for rows that were not finished go back with those that were. */
       s->sequence.length = before;
       kv_truncate(&s->pool, &s->sequence, before);

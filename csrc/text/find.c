@@ -26,21 +26,26 @@ static int compare_names(const void *a, const void *b) {
 static bool search(const char *directory, int32_t vocab_size, char *path, size_t capacity, char *seen, size_t n_seen) {
   DIR *dir = opendir(*directory ? directory : ".");
   if (!dir) return false;
-  char(*names)[256] = mem_new(NAMES_MAX * sizeof *names);
+  char(*names)[256] = mem_new(NAMES_MAX + 1, sizeof *names);
   size_t n = 0;
-  for (struct dirent *entry; names && n < NAMES_MAX && (entry = readdir(dir));)
-    if (is_candidate(entry->d_name)) snprintf(names[n++], sizeof *names, "%s", entry->d_name);
+  for (struct dirent *entry; names && (entry = readdir(dir));) {
+    bool first = strcmp(entry->d_name, "tokenizer.bin") == 0; /* has a place however many others there are */
+    if (first || (n < NAMES_MAX && is_candidate(entry->d_name))) snprintf(names[n++], sizeof *names, "%s", entry->d_name);
+  }
   closedir(dir);
   if (names) qsort(names, n, sizeof *names, compare_names);
   bool found = false;
   for (size_t i = 0; i < n && !found; i++) {
     llama2_tokenizer *t = NULL;
+    size_t used = strlen(seen);
     int length = snprintf(path, capacity, "%s%s", directory, names[i]);
     if (length < 0 || (size_t)length >= capacity) continue;
-    if (tokenizer_load(path, 0, &t) != LLAMA2_OK) continue;
+    if (tokenizer_load(path, 0, &t) != LLAMA2_OK) {
+      snprintf(seen + used, n_seen - used, "%s%s (damaged)", used ? ", " : "", path);
+      continue;
+    }
     found = t->vocab_size == vocab_size;
-    size_t used = strlen(seen);
-    if (!found) snprintf(seen + used, n_seen - used, "%s%s (%d)", used ? ", " : "", path, t->vocab_size);
+    if (!found) snprintf(seen + used, n_seen - used, "%s%s (%d tokens)", used ? ", " : "", path, t->vocab_size);
     tokenizer_free(t);
   }
   mem_free(names);

@@ -8,8 +8,7 @@
 #include "base/memory.h"
 #include "text/utf8.h"
 
-/* ---- the file
- * --------------------------------------------------------------------------------------------------------------- */
+/* The file. */
 
 #define ENTRY_HEADER 8 /* float32 score, int32 length */
 
@@ -103,7 +102,7 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
     status = status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %d tokens, but the model has %d; it belongs to another model",
                          path, count, vocab_size);
   if (status == LLAMA2_OK && count == 0) status = status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds no tokens", path);
-  llama2_tokenizer *t = status == LLAMA2_OK ? mem_new(sizeof *t) : NULL;
+  llama2_tokenizer *t = status == LLAMA2_OK ? mem_new(1, sizeof *t) : NULL;
   if (t) {
     t->vocab_size = count;
     t->unknown = 0;
@@ -111,9 +110,9 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
     t->eos = 2;
     for (t->n_slots = 16; t->n_slots < 2 * (uint32_t)count; t->n_slots *= 2) {
     }
-    t->pieces = mem_new((size_t)count * sizeof *t->pieces);
-    t->blob = mem_new((size_t)file.size);
-    t->slots = mem_new(t->n_slots * sizeof *t->slots);
+    t->pieces = mem_new((size_t)count, sizeof *t->pieces);
+    t->blob = mem_new(1, (size_t)file.size);
+    t->slots = mem_new(t->n_slots, sizeof *t->slots);
   }
   if (t && t->pieces && t->blob && t->slots) {
     read_entries(t, &file);
@@ -136,8 +135,7 @@ void tokenizer_free(llama2_tokenizer *t) {
   mem_free(t);
 }
 
-/* ---- text to tokens
- * ------------------------------------------------------------------------------------------------------- */
+/* Text to tokens. */
 
 /* A stretch of text that is one token so far; a doubly linked list in an array. */
 typedef struct symbol {
@@ -243,9 +241,9 @@ llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size
     return status_fail(LLAMA2_ERR_ARGUMENT, "a text of %zu bytes, expected at most %d", n, INT32_MAX / 4);
   size_t prefix = n && t->space >= 0 ? 1 : 0, length = prefix + n;
   /* Each byte begins at most one merge; each merge at most two more. */
-  symbol *symbols = mem_new(length * sizeof *symbols);
-  merge *heap = mem_new(3 * length * sizeof *heap);
-  char *spaced = mem_new(length);
+  symbol *symbols = mem_new(length, sizeof *symbols);
+  merge *heap = mem_new(length, 3 * sizeof *heap);
+  char *spaced = mem_new(length, 1);
   llama2_status status = LLAMA2_OK;
   if (!symbols || !heap || !spaced) {
     status = status_fail_sized(LLAMA2_ERR_MEMORY, length * (sizeof *symbols + 3 * sizeof *heap), mem_available(),

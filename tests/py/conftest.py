@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,12 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], 
         return path
 
     return write
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heed_interrupts() -> None:
+    """A shell that starts the tests in the background has SIGINT ignored, and processes inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

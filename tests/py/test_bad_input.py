@@ -217,7 +217,7 @@ def write_model(folder: Path, weights: Weights = WEIGHTS) -> Path:
     return checkpoints.write_v0(folder / "model.bin", weights)
 
 
-# ---- tokenizers ------------------------------------------------------------------------------------------------------
+# Tokenizers.
 
 
 def damaged_tokenizers() -> Iterator[tuple[str, bytes]]:
@@ -280,7 +280,7 @@ def test_no_tokenizer_beside_the_checkpoint(tmp_path: Path, run: Run) -> None:
     assert str(SHAPE.vocab_size) in said
 
 
-# ---- prompts and arguments -------------------------------------------------------------------------------------------
+# Prompts and arguments.
 
 
 @pytest.fixture(scope="module")

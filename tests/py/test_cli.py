@@ -76,7 +76,7 @@ def start(*argv: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, cwd=Path(sys.executable).parent)
 
 
-# ---- run -------------------------------------------------------------------------------------------------------------
+# Run.
 
 
 @pytest.mark.parametrize("number", range(18))
@@ -238,7 +238,7 @@ def test_an_interrupt_ends_cleanly(slow: str, words: int) -> None:
     assert b"Traceback" not in err
 
 
-# ---- info and fit ----------------------------------------------------------------------------------------------------
+# Info and fit.
 
 
 def test_info(call: Cli, checkpoint: str) -> None:
@@ -284,7 +284,7 @@ def test_fit_says_what_to_do(
     assert "does not fit: " in done.out and advice in done.out
 
 
-# ---- help ------------------------------------------------------------------------------------------------------------
+# Help.
 
 
 def test_each_command_has_help_with_an_example(capfd: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def slow_llama(slow: Files) -> Llama:
     return Llama(slow.checkpoint, threads=1, isa="scalar")
 
 
-# ---- texts -----------------------------------------------------------------------------------------------------------
+# Texts.
 
 
 def test_generate_continues_a_prompt(llama: Llama) -> None:
@@ -230,7 +230,7 @@ def test_info_and_plan(made: Files) -> None:
     assert llama2py.plan(made.checkpoint, quantize="q8_0").weights < plan.weights
 
 
-# ---- streams ---------------------------------------------------------------------------------------------------------
+# Streams.
 
 
 def test_streams_interleave(llama: Llama) -> None:
@@ -262,7 +262,7 @@ def test_a_stream_can_be_left(llama: Llama) -> None:
     assert llama.generate("One", max_tokens=20, seed=1).tokens == expected.tokens
 
 
-# ---- tokenizers ------------------------------------------------------------------------------------------------------
+# Tokenizers.
 
 
 @pytest.mark.parametrize("text", ["", " ", "hello", "One day, é 🦙\n", "a\0b", "ééé " * 50])
@@ -297,7 +297,7 @@ def test_tokenizers_are_found(files: Files, tmp_path: Path) -> None:
             llama.tokenize("One")
 
 
-# ---- errors ----------------------------------------------------------------------------------------------------------
+# Errors.
 
 
 def test_lone_surrogates_are_a_text_error(llama: Llama) -> None:
@@ -426,7 +426,7 @@ def test_errors_can_be_sent_between_processes() -> None:
     assert (type(again), again.message, again.required, again.available) == (type(error), error.message, 9, 8)
 
 
-# ---- closing, threads, signals, fork ---------------------------------------------------------------------------------
+# Closing, threads, signals, fork.
 
 
 def test_close(files: Files) -> None:
