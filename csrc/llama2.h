@@ -53,6 +53,7 @@ typedef struct llama2_error {
   llama2_status status;
   uint64_t required;  /* with LLAMA2_ERR_MEMORY bytes, with LLAMA2_ERR_CONTEXT tokens; else 0 */
   uint64_t available; /* likewise */
+  int32_t system;     /* the system's errno behind it; else 0 */
   char message[1024]; /* one line, UTF-8, ends in NUL; the empty string when nothing has failed */
 } llama2_error;
 
@@ -95,6 +96,9 @@ typedef struct llama2_model_options {
       *isa; /* "scalar", "avx2", "avx512"; NULL: the environment's LLAMA2_ISA, else the best. Never changes a bit */
   int32_t quantize; /* LLAMA2_KEEP, or LLAMA2_Q8_0: quantise float matrices while loading; int8 ones stay as they are */
   int32_t threads;  /* threads that load; 0: llama2_cpu_count() */
+  /* NULL, or called now and then on the loading thread; bytes of the model in memory. Not 0: the load is cancelled. */
+  int (*progress)(void *context, uint64_t done, uint64_t total);
+  void *progress_context;
 } llama2_model_options;
 
 typedef struct llama2_session_options {
@@ -146,7 +150,7 @@ LLAMA2_API llama2_status llama2_plan_file(const char *path, const llama2_model_o
  * is not made, but the load is refused if there is no room for it. Safe on untrusted files. The file is not kept open;
  * while it is read it must not be made shorter, which would end the process (SIGBUS).
  * The caller owns *model and gives it back with llama2_model_free().
- * Errors: those of llama2_plan_file(), and MEMORY, which is decided before anything large is taken. */
+ * Errors: those of llama2_plan_file(), CANCELLED, and MEMORY, which is decided before anything large is taken. */
 LLAMA2_API llama2_status llama2_model_load(const char *path, const llama2_model_options *options,
                                            const llama2_session_options *session, llama2_model **model);
 

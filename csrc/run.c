@@ -60,12 +60,14 @@ typedef struct program {
 /* Failing. */
 
 static bool fail(const char *format, ...) {
+  char line[2048];
   va_list list;
   va_start(list, format);
-  fputs("run: ", stderr);
-  vfprintf(stderr, format, list);
-  fputc('\n', stderr);
+  vsnprintf(line, sizeof line, format, list);
   va_end(list);
+  for (char *c = line; *c; c++)
+    if ((unsigned char)*c < 0x20) *c = '?'; /* one line, whatever an argument holds */
+  fprintf(stderr, "run: %s\n", line);
   return false;
 }
 
@@ -98,11 +100,11 @@ static double now(void) {
 
 /* Arguments. */
 
-static bool parse_float(const char *name, const char *text, float most, float *value) {
+static bool parse_float(const char *name, const char *text, double most, float *value) {
   char *end;
   double number = strtod(text, &end);
-  if (end == text || *end || !(number >= 0) || number > (double)most)
-    return fail("%s: '%s' is not a number from 0%s; see run --help", name, text, most <= 1 ? " to 1" : " up");
+  if (end == text || *end || !(number >= 0 && number <= most))
+    return fail("%s: '%s' is not a number from 0 to %g; see run --help", name, text, most);
   *value = (float)number;
   return true;
 }
@@ -121,7 +123,7 @@ static bool parse_seed(const char *name, const char *text, uint64_t *value) {
   char *end;
   errno = 0;
   *value = strtoull(text, &end, 10); /* a negative number wraps, as it does in llama2.c */
-  if (end == text || *end || errno) return fail("%s: '%s' is not a whole number; see run --help", name, text);
+  if (end == text || *end || errno) return fail("%s: '%s' is not a whole number of 64 bits; see run --help", name, text);
   return true;
 }
 
@@ -138,7 +140,8 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
     const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
     if (is(name, "-h", "--help") || is(name, "--version", "--version")) {
       fputs(is(name, "-h", "--help") ? usage : "run " LLAMA2_VERSION "\n", stdout);
-      *status = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+      if (fflush(stdout) != 0) return fail("cannot write to the standard output: %s", strerror(errno));
+      *status = EXIT_SUCCESS;
       return false;
     }
     if (name[0] != '-') {
@@ -167,8 +170,8 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
     i++;
     bool good = true;
     switch (k) {
-      case 0: good = parse_float(name, value, 3.0e38f, &a->temperature); break;
-      case 1: good = parse_float(name, value, 1.0f, &a->top_p); break;
+      case 0: good = parse_float(name, value, 3e38, &a->temperature); break;
+      case 1: good = parse_float(name, value, 1, &a->top_p); break;
       case 2: good = parse_seed(name, value, &a->seed); break;
       case 3: good = parse_int(name, value, &a->steps); break;
       case 4: a->prompt = value; break;
@@ -278,18 +281,20 @@ static bool generate(program *p) {
   return good;
 }
 
-/* A line from the standard input without its end, or NULL at the end of the input. The caller frees it. */
-static char *ask(const char *question) {
+/* A line from the standard input without its end; NULL at the end of the input and, with *good false, if there is none
+ * to be had. The caller frees it. */
+static char *ask(const char *question, bool *good) {
   char *line = NULL;
   size_t capacity = 0;
-  if (!put(question, strlen(question))) return NULL;
-  ssize_t n = getline(&line, &capacity, stdin);
-  if (n < 0) {
-    free(line);
-    return NULL;
-  }
-  if (n > 0 && line[n - 1] == '\n') line[n - 1] = '\0';
-  return line;
+  *good = put(question, strlen(question));
+  ssize_t n = *good ? getline(&line, &capacity, stdin) : -1;
+  if (n < 0 && *good && ferror(stdin) && !interrupted)
+    *good = fail("cannot read from the standard input: %s", strerror(errno));
+  if (n > 0 && line[n - 1] == '\n') line[--n] = '\0';
+  if (n >= 0 && strlen(line) != (size_t)n) *good = fail("the line that was typed holds a NUL byte; leave it out");
+  if (n >= 0 && *good) return line;
+  free(line);
+  return NULL;
 }
 
 /* Llama 2's chat format. The caller frees it. */
@@ -313,13 +318,12 @@ static bool answer(program *p, const char *system, const char *user, bool first,
       input--;
       n++;
     }
-    good = put("Assistant: ", strlen("Assistant: "));
-    if (good && n > *left) {
-      good = put_end(p);
-      *left = 0;
-    } else if (good) {
+    if (n > *left) {
+      good = fail("the prompt has %d tokens, but -n leaves %d; shorten it or raise -n", n, *left);
+    } else {
       /* llama2.c draws a number for each token of a prompt as well. */
       for (int32_t i = 1; i < n && p->sampling.temperature > 0; i++) llama2_random(&p->sampling.rng);
+      good = put("Assistant: ", strlen("Assistant: "));
       for (int32_t i = 0; good && i < n; i++) good = put_token(p, input[i], false);
       good = good && read_prompt(p, input, n);
       int32_t before = llama2_session_length(p->session);
@@ -335,13 +339,13 @@ static bool answer(program *p, const char *system, const char *user, bool first,
 
 static bool chat(program *p) {
   int32_t left = p->arguments.steps;
-  char *asked = p->arguments.system ? NULL : ask("Enter system prompt (optional): ");
+  bool good = true;
+  char *asked = p->arguments.system ? NULL : ask("Enter system prompt (optional): ", &good);
   const char *system = p->arguments.system ? p->arguments.system : asked ? asked : "";
-  bool good = !ferror(stdout);
   for (bool first = true; good && left > 0; first = false) {
-    char *line = first && *p->arguments.prompt ? strdup(p->arguments.prompt) : ask("User: ");
+    char *line = first && *p->arguments.prompt ? strdup(p->arguments.prompt) : ask("User: ", &good);
     if (!line) {
-      good = !ferror(stdout) && put("\n", 1);
+      good = good && put("\n", 1);
       break;
     }
     good = answer(p, first ? system : "", line, first, &left);
@@ -350,8 +354,6 @@ static bool chat(program *p) {
   free(asked);
   return good;
 }
-
-/* The whole. */
 
 static bool set_up(program *p) {
   arguments *a = &p->arguments;
@@ -413,7 +415,7 @@ int main(int argc, char **argv) {
   if (good) {
     bool chatting = strcmp(p.arguments.mode, "chat") == 0;
     good = chatting ? chat(&p) : generate(&p);
-    if ((good && !chatting) || interrupted) good = put_end(&p) && good;
+    if ((good && !chatting) || (interrupted && !ferror(stdout))) good = put_end(&p) && good;
     if (good || interrupted) report(&p);
   }
   tear_down(&p);

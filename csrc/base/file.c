@@ -8,22 +8,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 llama2_status file_open(file_map *file, const char *path) {
   memset(file, 0, sizeof *file);
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* NONBLOCK: a named pipe must not hang */
-  if (fd < 0) return status_fail(LLAMA2_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+  if (fd < 0)
+    return status_fail_system(LLAMA2_ERR_IO, errno, "%s: cannot open: %s", *path ? path : "''", strerror(errno));
   struct stat st;
   llama2_status status = LLAMA2_OK;
   if (fstat(fd, &st) != 0) {
-    status = status_fail(LLAMA2_ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
+    status = status_fail_system(LLAMA2_ERR_IO, errno, "%s: cannot stat: %s", path, strerror(errno));
   } else if (!S_ISREG(st.st_mode)) {
-    status = status_fail(LLAMA2_ERR_IO, "%s: not a regular file%s; give the path of a checkpoint file", path,
-                         S_ISDIR(st.st_mode) ? " but a directory" : "");
+    status = status_fail_system(LLAMA2_ERR_IO, S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "%s: %s, expected a file", path,
+                                S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
   } else if (st.st_size > 0) {
     void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
-      status =
-          status_fail(LLAMA2_ERR_IO, "%s: cannot map %lld bytes: %s", path, (long long)st.st_size, strerror(errno));
+      status = errno == ENOMEM ? status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)st.st_size, mem_available(),
+                                                   "%s: the system refused to map its %lld bytes; see ulimit -v", path,
+                                                   (long long)st.st_size)
+                               : status_fail_system(LLAMA2_ERR_IO, errno, "%s: cannot map %lld bytes: %s", path,
+                                                    (long long)st.st_size, strerror(errno));
     } else {
       madvise(data, (size_t)st.st_size, MADV_SEQUENTIAL);
       file->data = data;

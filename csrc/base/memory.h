@@ -32,7 +32,7 @@ void arena_close(arena *a);
  * not opened (base NULL) only counts, so that the code that lays memory out is also the code that sizes it. */
 void *arena_take(arena *a, uint64_t bytes);
 
-/* Bytes that this process may still take: the system's estimate of available memory, or less where a cgroup says so. */
+/* Bytes that this process may still take: the system's estimate of available memory, or less where a cgroup or ulimit -v says so. */
 uint64_t mem_available(void);
 
 /* Between these two calls the calling thread must not allocate. */

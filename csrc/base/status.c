@@ -5,9 +5,10 @@
 
 static _Thread_local llama2_error last_error;
 
-static llama2_status record(llama2_status status, uint64_t required, uint64_t available, const char *format,
+static llama2_status record(llama2_status status, uint64_t required, uint64_t available, int system, const char *format,
                             va_list arguments) {
   last_error.status = status;
+  last_error.system = system;
   last_error.required = required;
   last_error.available = available;
   vsnprintf(last_error.message, sizeof last_error.message, format, arguments);
@@ -20,7 +21,7 @@ static llama2_status record(llama2_status status, uint64_t required, uint64_t av
 llama2_status status_fail(llama2_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  record(status, 0, 0, format, arguments);
+  record(status, 0, 0, 0, format, arguments);
   va_end(arguments);
   return status;
 }
@@ -28,7 +29,15 @@ llama2_status status_fail(llama2_status status, const char *format, ...) {
 llama2_status status_fail_sized(llama2_status status, uint64_t required, uint64_t available, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  record(status, required, available, format, arguments);
+  record(status, required, available, 0, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+llama2_status status_fail_system(llama2_status status, int system, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  record(status, 0, 0, system, format, arguments);
   va_end(arguments);
   return status;
 }

@@ -18,6 +18,13 @@ __attribute__((format(printf, 4, 5)))
 llama2_status
 status_fail_sized(llama2_status status, uint64_t required, uint64_t available, const char *format, ...);
 
+/* The same with the system's error behind it. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+llama2_status
+status_fail_system(llama2_status status, int system, const char *format, ...);
+
 /* Leaves the function with the status of a call that failed. */
 #define RETURN_IF_FAILED(call)                \
   do {                                        \

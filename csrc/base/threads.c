@@ -24,7 +24,7 @@
 #endif
 
 #define POLL_SECONDS 0.03
-#define POLL_TICKS 16 /* bites, or looks at others' work, that may pass before the clock is looked at */
+#define POLL_TICKS 16      /* bites, or looks at others' work, that may pass before the clock is looked at */
 #define SPINS 400          /* looks before the processor is offered to others: tens of microseconds */
 #define WAKE_SECONDS 0.002 /* how long a helper looks out for the next step before it sleeps */
 
@@ -42,7 +42,7 @@ typedef struct share {
 struct team {
   int n;       /* shares */
   int helpers; /* threads besides the caller's */
-  worker_fn fn;
+  worker_fn *fn;
   void *context;
   atomic_int *cancel;
   int (*poll)(void *);
@@ -166,8 +166,27 @@ static void helper_serve(team *t, int id) {
   }
 }
 
+/* OpenMP ends the process when the system refuses it a thread, so it is asked for no more than could be made just now. */
+static void *probe_wait(void *mutex) {
+  pthread_mutex_lock(mutex);
+  pthread_mutex_unlock(mutex);
+  return NULL;
+}
+
+static int threads_possible(int wanted) {
+  pthread_mutex_t hold = PTHREAD_MUTEX_INITIALIZER;
+  pthread_t probes[THREADS_MAX];
+  int n = 0;
+  pthread_mutex_lock(&hold);
+  while (n < wanted && pthread_create(&probes[n], NULL, probe_wait, &hold) == 0) n++;
+  pthread_mutex_unlock(&hold);
+  for (int i = 0; i < n; i++) pthread_join(probes[i], NULL);
+  return n;
+}
+
 static void *helpers_host(void *argument) {
   team *t = argument;
+  t->helpers = 1 + threads_possible(t->helpers - 1); /* this thread is the first */
 #pragma omp parallel num_threads(t->helpers) default(none) shared(t)
   {
     fp_state saved = fp_enter();
@@ -238,7 +257,7 @@ bool team_stopped(worker *w) {
   return t->cancel && atomic_load_explicit(t->cancel, memory_order_relaxed);
 }
 
-void team_run(team *t, worker_fn fn, void *context, atomic_int *cancel, int (*poll)(void *), void *poll_context) {
+void team_run(team *t, worker_fn *fn, void *context, atomic_int *cancel, int (*poll)(void *), void *poll_context) {
   assert(!poll || cancel);
   if (t->helpers && (!t->started || t->forks != forks_seen())) helpers_start(t);
   t->fn = fn;
@@ -283,7 +302,7 @@ static bool share_take(share *s, uint32_t stage, uint32_t units, uint32_t bite, 
   }
 }
 
-void team_for(worker *w, int64_t units, int64_t bite, unit_fn fn, void *context) {
+void team_for(worker *w, int64_t units, int64_t bite, unit_fn *fn, void *context) {
   team *t = w->team;
   assert(units >= 0 && units < INT32_MAX && bite > 0);
   w->stage++;
@@ -317,24 +336,19 @@ bool team_over(const worker *w, int64_t units) {
 
 typedef struct loop {
   int64_t units, bite;
-  void (*fn)(void *, int64_t, int64_t);
+  unit_fn *fn;
   void *context;
 } loop;
 
-static void loop_units(worker *w, void *context, int64_t begin, int64_t end) {
-  (void)w;
-  loop *l = context;
-  l->fn(l->context, begin, end);
-}
-
 static void loop_member(worker *w, void *context) {
-  loop *l = context;
-  team_for(w, l->units, l->bite, loop_units, l);
+  const loop *l = context;
+  team_for(w, l->units, l->bite, l->fn, l->context);
 }
 
-void team_loop(team *t, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end), void *context) {
+void team_loop(team *t, int64_t units, int64_t bite, unit_fn *fn, void *context, atomic_int *cancel, int (*poll)(void *),
+               void *poll_context) {
   loop l = {units, bite, fn, context};
-  team_run(t, loop_member, &l, NULL, NULL, NULL);
+  team_run(t, loop_member, &l, cancel, poll, poll_context);
 }
 
 int threads_available(void) {

@@ -30,8 +30,8 @@ typedef struct worker {
   uint32_t ticks; /* bites since the clock was last looked at */
 } worker;
 
-typedef void (*worker_fn)(worker *w, void *context);
-typedef void (*unit_fn)(worker *w, void *context, int64_t begin, int64_t end);
+typedef void worker_fn(worker *w, void *context);
+typedef void unit_fn(worker *w, void *context, int64_t begin, int64_t end);
 
 /* Bytes of a team of `n` threads, the caller's among them. Helpers start with the first run. */
 uint64_t team_bytes(int n);
@@ -44,11 +44,11 @@ void team_set_helpers(team *t, int helpers);
 /* One step: fn on the calling thread as worker 0, and on the helpers that are about. Returns when all have left it.
  * `cancel`, if not NULL, is read between bites; so is `poll`, on worker 0, at most every few hundredths of a second,
  * and *cancel is set when it returns other than 0. */
-void team_run(team *t, worker_fn fn, void *context, atomic_int *cancel, int (*poll)(void *), void *poll_context);
+void team_run(team *t, worker_fn *fn, void *context, atomic_int *cancel, int (*poll)(void *), void *poll_context);
 
 /* One stage, called by all workers with the same arguments: fn for all of [0, units), in bites of at most `bite`.
  * Returns when every unit is done. After a cancel units are passed over. */
-void team_for(worker *w, int64_t units, int64_t bite, unit_fn fn, void *context);
+void team_for(worker *w, int64_t units, int64_t bite, unit_fn *fn, void *context);
 
 /* Whether the next stage, of so many units, is over already: its input may be changing, and need not be looked at. */
 bool team_over(const worker *w, int64_t units);
@@ -57,7 +57,8 @@ bool team_over(const worker *w, int64_t units);
 bool team_stopped(worker *w);
 
 /* A step of one stage. */
-void team_loop(team *t, int64_t units, int64_t bite, void (*fn)(void *context, int64_t begin, int64_t end), void *context);
+void team_loop(team *t, int64_t units, int64_t bite, unit_fn *fn, void *context, atomic_int *cancel, int (*poll)(void *),
+               void *poll_context);
 
 /* Cores this process may really use: its affinity mask, and its cgroup's quota rounded up. */
 int threads_available(void);

@@ -48,7 +48,8 @@ static matrix_source locate_pairs(const packing *p, int64_t i) {
   return row < p->parts[0].rows ? (matrix_source){&p->parts[panel % 2], row} : (matrix_source){NULL, 0};
 }
 
-static void pack_panels(void *context, int64_t begin, int64_t end) {
+static void pack_panels(worker *w, void *context, int64_t begin, int64_t end) {
+  (void)w;
   const packing *p = context;
   for (int64_t panel = begin; panel < end; panel++) {
     matrix_source sources[LANES];
@@ -63,6 +64,10 @@ typedef struct builder {
   const checkpoint *c;
   int32_t quantize;
   team *team;       /* that packs */
+  uint64_t total;   /* bytes of the arena */
+  int (*progress)(void *context, uint64_t done, uint64_t total);
+  void *progress_context;
+  atomic_int cancel;
   uint64_t largest; /* bytes of the largest tensor in the file */
   int32_t dtype;    /* of the layers' matrices */
 } builder;
@@ -74,6 +79,11 @@ static int32_t packed_dtype(const builder *b, const tensor *t) {
   return b->quantize == LLAMA2_Q8_0 ? LLAMA2_Q8_0 : LLAMA2_F32;
 }
 
+static int tell_progress(void *context) {
+  const builder *b = context;
+  return b->progress(b->progress_context, b->w->arena.used, b->total);
+}
+
 static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*locate)(const packing *, int64_t),
                          int n_parts, const role *parts, int32_t layer) {
   packing p = {.target = m, .weights = b->w, .locate = locate};
@@ -82,8 +92,8 @@ static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*lo
     if (p.parts[i].bytes > b->largest) b->largest = p.parts[i].bytes;
   }
   m->data = arena_take(&b->w->arena, matrix_shape(m, packed_dtype(b, &p.parts[0]), rows, p.parts[0].cols));
-  if (!m->data) return;
-  team_loop(b->team, m->n_panels, 8, pack_panels, &p);
+  if (!m->data || atomic_load(&b->cancel)) return;
+  team_loop(b->team, m->n_panels, 8, pack_panels, &p, &b->cancel, b->progress ? tell_progress : NULL, b);
   for (int i = 0; i < n_parts; i++) checkpoint_done(b->c, &p.parts[i]);
 }
 
@@ -147,13 +157,21 @@ llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *optio
   if (status == LLAMA2_OK) status = arena_open(&w->arena, info.weight_bytes, "model weights");
   if (status == LLAMA2_OK) {
     w->config = c->config;
-    builder b = {.w = w, .c = c, .quantize = options->quantize, .team = team_init(packers, options->threads)};
+    builder b = {.w = w,
+                 .c = c,
+                 .quantize = options->quantize,
+                 .team = team_init(packers, options->threads),
+                 .total = info.weight_bytes,
+                 .progress = options->progress,
+                 .progress_context = options->progress_context};
     build(&b);
     team_close(packers);
-    *weights = w;
-  } else {
-    cpu_release(w);
+    if (atomic_load(&b.cancel)) status = status_fail(LLAMA2_ERR_CANCELLED, "loading was cancelled");
   }
+  if (status == LLAMA2_OK)
+    *weights = w;
+  else
+    cpu_release(w);
   mem_free(packers);
   return status;
 }

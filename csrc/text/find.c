@@ -30,23 +30,24 @@ static bool search(const char *directory, int32_t vocab_size, char *path, size_t
   size_t n = 0;
   for (struct dirent *entry; names && (entry = readdir(dir));) {
     bool first = strcmp(entry->d_name, "tokenizer.bin") == 0; /* has a place however many others there are */
-    if (first || (n < NAMES_MAX && is_candidate(entry->d_name))) snprintf(names[n++], sizeof *names, "%s", entry->d_name);
+    if (first || (n < NAMES_MAX && is_candidate(entry->d_name)))
+      snprintf(names[n++], sizeof *names, "%s", entry->d_name);
   }
   closedir(dir);
   if (names) qsort(names, n, sizeof *names, compare_names);
   bool found = false;
   for (size_t i = 0; i < n && !found; i++) {
-    llama2_tokenizer *t = NULL;
+    int32_t count;
     size_t used = strlen(seen);
     int length = snprintf(path, capacity, "%s%s", directory, names[i]);
     if (length < 0 || (size_t)length >= capacity) continue;
-    if (tokenizer_load(path, 0, &t) != LLAMA2_OK) {
+    bool whole = tokenizer_count(path, vocab_size, &count) == LLAMA2_OK;
+    found = whole && count == vocab_size;
+    if (!whole)
       snprintf(seen + used, n_seen - used, "%s%s (damaged)", used ? ", " : "", path);
-      continue;
-    }
-    found = t->vocab_size == vocab_size;
-    if (!found) snprintf(seen + used, n_seen - used, "%s%s (%d tokens)", used ? ", " : "", path, t->vocab_size);
-    tokenizer_free(t);
+    else if (!found)
+      snprintf(seen + used, n_seen - used, "%s%s (%s%d tokens)", used ? ", " : "", path,
+               count > vocab_size ? "at least " : "", count);
   }
   mem_free(names);
   return found;

@@ -11,6 +11,7 @@
 /* The file. */
 
 #define ENTRY_HEADER 8 /* float32 score, int32 length */
+#define ENTRIES_MAX (1 << 24)
 
 static int hex_digit(char c) {
   return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
@@ -22,24 +23,34 @@ static int16_t byte_of(const char *text, int32_t length) {
   return high < 0 || low < 0 ? -1 : (int16_t)(16 * high + low);
 }
 
-/* Counts the entries and checks that each lies inside the file. */
-static llama2_status count_entries(const file_map *file, const char *path, int32_t *count) {
-  if (file->size < 4)
+/* Counts the entries, up to one more than `most` (0: all), and checks that each lies inside the file. */
+static llama2_status count_entries(const unsigned char *data, uint64_t size, const char *path, int32_t most,
+                                   int32_t *count) {
+  if (size < 4)
     return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %" PRIu64 " bytes are too few for a tokenizer, expected at least 4",
-                       path, file->size);
+                       path, size);
+  if (most == 0 || most > ENTRIES_MAX) most = ENTRIES_MAX;
   uint64_t at = 4;
-  for (*count = 0; at < file->size; ++*count) {
-    uint64_t left = file->size - at;
-    int32_t length = left < ENTRY_HEADER ? 0 : load_i32(file->data + at + 4);
+  for (*count = 0; at < size && *count <= most; ++*count) {
+    uint64_t left = size - at;
+    int32_t length = left < ENTRY_HEADER ? 0 : load_i32(data + at + 4);
     if (left < ENTRY_HEADER || length < 0 || (uint64_t)length > left - ENTRY_HEADER)
       return status_fail(LLAMA2_ERR_TOKENIZER,
                          "%s: entry %d at byte %" PRIu64 " needs %" PRId64 " bytes, but %" PRIu64
                          " are left; the file is cut short, or not a tokenizer.bin",
                          path, *count, at, (int64_t)length + ENTRY_HEADER, left);
-    if (*count == INT32_MAX / 4) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: more than %d entries", path, *count);
     at += ENTRY_HEADER + (uint64_t)length;
   }
+  if (*count > ENTRIES_MAX) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: more than %d entries", path, ENTRIES_MAX);
   return LLAMA2_OK;
+}
+
+llama2_status tokenizer_count(const char *path, int32_t most, int32_t *count) {
+  file_map file;
+  RETURN_IF_FAILED(file_open(&file, path));
+  llama2_status status = count_entries(file.data, file.size, path, most, count);
+  file_close(&file);
+  return status;
 }
 
 static uint32_t hash(const char *text, size_t n) { /* FNV-1a */
@@ -67,14 +78,14 @@ static void add_piece(llama2_tokenizer *t, int32_t id) {
   t->slots[i & (t->n_slots - 1)] = (uint32_t)id + 1;
 }
 
-static void read_entries(llama2_tokenizer *t, const file_map *file) {
-  memcpy(t->blob, file->data, (size_t)file->size);
+static void read_entries(llama2_tokenizer *t) {
+  const unsigned char *data = (const unsigned char *)t->blob;
   uint64_t at = 4;
   t->longest = 1;
   for (int32_t id = 0; id < t->vocab_size; id++) {
     piece *p = &t->pieces[id];
-    p->score = load_f32(file->data + at);
-    p->length = load_i32(file->data + at + 4);
+    p->score = load_f32(data + at);
+    p->length = load_i32(data + at + 4);
     p->text = t->blob + at + ENTRY_HEADER;
     p->byte = byte_of(p->text, p->length);
     if (p->length > t->longest) t->longest = p->length;
@@ -93,37 +104,54 @@ static void read_entries(llama2_tokenizer *t, const file_map *file) {
   t->space = find_piece(t, " ", 1);
 }
 
-llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+/* Everything is read from a copy, since the file may be written to meanwhile. */
+static llama2_status copy_file(llama2_tokenizer *t, const char *path, uint64_t *size) {
   file_map file;
-  int32_t count = 0;
   RETURN_IF_FAILED(file_open(&file, path));
-  llama2_status status = count_entries(&file, path, &count);
-  if (status == LLAMA2_OK && vocab_size && count != vocab_size)
-    status = status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %d tokens, but the model has %d; it belongs to another model",
-                         path, count, vocab_size);
-  if (status == LLAMA2_OK && count == 0) status = status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds no tokens", path);
-  llama2_tokenizer *t = status == LLAMA2_OK ? mem_new(1, sizeof *t) : NULL;
-  if (t) {
-    t->vocab_size = count;
-    t->unknown = 0;
-    t->bos = 1;
-    t->eos = 2;
-    for (t->n_slots = 16; t->n_slots < 2 * (uint32_t)count; t->n_slots *= 2) {
-    }
-    t->pieces = mem_new((size_t)count, sizeof *t->pieces);
-    t->blob = mem_new(1, (size_t)file.size);
-    t->slots = mem_new(t->n_slots, sizeof *t->slots);
-  }
-  if (t && t->pieces && t->blob && t->slots) {
-    read_entries(t, &file);
-    *tokenizer = t;
-  } else {
-    tokenizer_free(t);
-    if (status == LLAMA2_OK)
-      status = status_fail_sized(LLAMA2_ERR_MEMORY, 2 * file.size, mem_available(), "%s: no memory for its %d tokens",
-                                 path, count);
-  }
+  llama2_status status = LLAMA2_OK;
+  *size = file.size;
+  if (file.size > mem_available() || !(t->blob = mem_new(1, (size_t)file.size)))
+    status = status_fail_sized(LLAMA2_ERR_MEMORY, file.size, mem_available(), "%s: no memory for its %" PRIu64 " bytes",
+                               path, file.size);
+  else if (file.size)
+    memcpy(t->blob, file.data, (size_t)file.size);
   file_close(&file);
+  return status;
+}
+
+static llama2_status fill(llama2_tokenizer *t, const char *path, int32_t vocab_size) {
+  uint64_t size;
+  int32_t count;
+  RETURN_IF_FAILED(copy_file(t, path, &size));
+  RETURN_IF_FAILED(count_entries((const unsigned char *)t->blob, size, path, vocab_size, &count));
+  if (vocab_size && count != vocab_size)
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %s%d tokens, but the model has %d; it belongs to another model",
+                       path, count > vocab_size ? "at least " : "", count, vocab_size);
+  if (count == 0) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds no tokens", path);
+  t->vocab_size = count;
+  t->unknown = 0;
+  t->bos = 1;
+  t->eos = 2;
+  for (t->n_slots = 16; t->n_slots < 2 * (uint32_t)count; t->n_slots *= 2) {
+  }
+  t->pieces = mem_new((size_t)count, sizeof *t->pieces);
+  t->slots = mem_new(t->n_slots, sizeof *t->slots);
+  if (!t->pieces || !t->slots)
+    return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)count * sizeof *t->pieces, mem_available(),
+                             "%s: no memory for its %d tokens", path, count);
+  read_entries(t);
+  return LLAMA2_OK;
+}
+
+llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+  llama2_tokenizer *t = mem_new(1, sizeof *t);
+  if (!t)
+    return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *t, mem_available(), "%s: no memory for its description", path);
+  llama2_status status = fill(t, path, vocab_size);
+  if (status == LLAMA2_OK)
+    *tokenizer = t;
+  else
+    tokenizer_free(t);
   return status;
 }
 

@@ -28,6 +28,8 @@ struct llama2_tokenizer {
 
 /* Each is documented at its llama2_tokenizer_… in llama2.h. */
 llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer);
+/* Counts the tokens of a file, up to one more than `most`, without keeping anything. Errors: IO, TOKENIZER. */
+llama2_status tokenizer_count(const char *path, int32_t most, int32_t *count);
 llama2_status tokenizer_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity);
 void tokenizer_free(llama2_tokenizer *t);
 llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size_t n, bool bos, bool eos,
