@@ -123,7 +123,8 @@ static bool parse_seed(const char *name, const char *text, uint64_t *value) {
   char *end;
   errno = 0;
   *value = strtoull(text, &end, 10); /* a negative number wraps, as it does in llama2.c */
-  if (end == text || *end || errno) return fail("%s: '%s' is not a whole number of 64 bits; see run --help", name, text);
+  if (end == text || *end || errno)
+    return fail("%s: '%s' is not a whole number of 64 bits; see run --help", name, text);
   return true;
 }
 

@@ -10,7 +10,7 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,11 +67,11 @@ def _check(status: int, path: StrPath | None = None) -> None:
     error = kind(message)
     if isinstance(error, errors.InsufficientMemoryError | errors.ContextOverflowError):
         error.required, error.available = last.required, last.available
-    elif isinstance(error, errors.FileError) and path is not None:
-        if not os.path.exists(path):
+    elif isinstance(error, errors.FileError):
+        if last.system == errno.ENOENT:
             error = errors.FileMissingError(message)
-            error.errno = errno.ENOENT
-        error.filename = os.fspath(path)
+        error.errno = int(last.system) or None
+        error.filename = None if path is None else os.fspath(path)
     raise error
 
 
@@ -95,6 +95,8 @@ def _path(path: StrPath) -> bytes:
 
 def token_ids(tokens: Iterable[int]) -> list[int]:
     """The ids as plain integers that C can hold."""
+    if isinstance(tokens, set | frozenset | dict):
+        raise errors.InvalidArgumentError(f"token ids in a {type(tokens).__name__} have no order; expected a sequence")
     return [_int32("a token id", token) for token in tokens]
 
 
@@ -113,14 +115,22 @@ def _poll(context: Any) -> int:
     return 0
 
 
+def _tell_progress(context: Any, done: int, total: int) -> int:
+    progress = ffi.from_handle(context)
+    if progress is not None:
+        progress(done, total)
+    return 0
+
+
 ffi.def_extern(name="llama2py_poll", error=1, onerror=_keep_interrupt)(_poll)
+ffi.def_extern(name="llama2py_progress", error=1, onerror=_keep_interrupt)(_tell_progress)
 
 
-def _check_computed(status: int) -> None:
+def _check_computed(status: int, path: StrPath | None = None) -> None:
     error = _interrupt.__dict__.pop("error", None)
     if error is not None:
         raise error
-    _check(status)
+    _check(status, path)
 
 
 # Models and sessions.
@@ -128,8 +138,10 @@ def _check_computed(status: int) -> None:
 
 def _model_options(quantize: str | None, threads: int | None, isa: str | None) -> tuple[Any, ...]:
     """A llama2_model_options *, and what must live as long as it does."""
-    if quantize not in QUANTIZE:
+    if not isinstance(quantize, str | None) or quantize not in QUANTIZE:
         raise errors.InvalidArgumentError(f"quantize is {quantize!r}; expected 'q8_0', or None to keep the file's type")
+    if not isinstance(isa, str | None) or (isa and "\0" in isa):
+        raise errors.InvalidArgumentError(f"isa is {isa!r}; expected a name, or None for the fastest")
     name = ffi.NULL if isa is None else ffi.new("char[]", isa.encode("utf-8", "replace"))
     options = ffi.new("llama2_model_options *", lib.llama2_model_defaults())
     options.isa = name
@@ -184,12 +196,15 @@ class Model:
         isa: str | None,
         context: int | None = None,
         batch: int | None = None,
+        progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        """context and batch: of a session that is to fit besides."""
+        """context and batch: of a session that is to fit besides. progress: told bytes done and in all."""
         options = _model_options(quantize, threads, isa)
+        handle = ffi.new_handle(progress)
+        options[0].progress, options[0].progress_context = lib.llama2py_progress, handle
         made = ffi.new("llama2_model **")
         session = _session_options(context, batch, threads)
-        _check(lib.llama2_model_load(_path(path), options[0], session, made), path)
+        _check_computed(lib.llama2_model_load(_path(path), options[0], session, made), path)
         self.handle = made[0]
         self._free = weakref.finalize(self, lib.llama2_model_free, self.handle)
         self._free.atexit = False
@@ -230,6 +245,10 @@ class Session:
         with self._guard:
             self._free()
             self.handle = ffi.NULL
+
+    def start_anew(self) -> None:
+        """In a forked child: nobody holds it."""
+        self._guard = threading.RLock()
 
     def cancel(self) -> None:
         """Ends the computation on this session, if any; from any thread."""

@@ -37,8 +37,11 @@ class Chat:
         """The answer to what the user says, piece by piece. system: how to behave, said once, or empty."""
         tokens = self._read(system, user)
         if len(tokens) > self.left:
-            self.left = 0
-            return
+            message = f"the prompt has {len(tokens)} tokens, but -n leaves {self.left}; shorten it or raise -n"
+            raise ContextOverflowError(message, len(tokens), self.left)
+        return self._answer(tokens)
+
+    def _answer(self, tokens: list[int]) -> Iterator[str]:
         # llama2.c draws a number for each token of a prompt as well.
         for _ in tokens[1:]:
             if self._random:

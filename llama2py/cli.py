@@ -6,11 +6,12 @@ A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
         return int(args.command(args))
     except (_UsageError, _StreamError, Llama2Error, MemoryError) as error:
-        print(f"llama2py: {error or 'out of memory'}", file=sys.stderr)
+        _tell(f"llama2py: {error or 'out of memory'}")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -57,6 +58,12 @@ def _write(text: str) -> None:
             data = data[os.write(1, data) :]
     except OSError as error:
         raise _StreamError(f"cannot write to stdout: {error.strerror}") from None
+
+
+def _tell(line: str) -> None:
+    """Writes a line to stderr, if there is one: print() would take stdout instead."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.write(sys.stderr.fileno(), f"{line}\n".encode("utf-8", "replace"))
 
 
 # Arguments.
@@ -140,13 +147,12 @@ class Figures:
     first_token: float
 
     def show(self) -> None:
-        print(
+        _tell(
             f"prompt: {self.prompt_tokens} tokens, {self.prompt_tps:.1f} tok/s | "
             f"decode: {self.decoded} tokens, {self.decode_tps:.1f} tok/s | "
-            f"first token: {self.first_token:.3f} s | peak memory: {peak_memory() / 2**20:.1f} MiB",
-            file=sys.stderr,
+            f"first token: {self.first_token:.3f} s | peak memory: {peak_memory() / 2**20:.1f} MiB"
         )
-        print(f"achieved tok/s: {self.decode_tps if self.decoded else self.prompt_tps:f}", file=sys.stderr)
+        _tell(f"achieved tok/s: {self.decode_tps if self.decoded else self.prompt_tps:f}")
 
 
 class _Teller:
@@ -167,6 +173,29 @@ class _Teller:
         self.tell(piece)
 
 
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[Callable[[int, int], object] | None]:
+    """What shows how far a load has come: on a terminal, once it has lasted half a second, and where tqdm is there."""
+    try:
+        from tqdm import tqdm  # noqa: PLC0415
+    except ImportError:
+        yield None
+        return
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    bar = tqdm(desc=os.path.basename(name), unit="B", unit_scale=True, unit_divisor=1024, leave=False, delay=0.5)
+
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        bar.close()
+
+
 def _run(args: argparse.Namespace) -> int:
     if args.steps < 0:
         raise InvalidArgumentError(f"-n is {args.steps}; expected 0 or more")
@@ -177,7 +206,11 @@ def _run(args: argparse.Namespace) -> int:
     teller = _Teller(args.json)
     # As in llama2.c: a negative seed wraps, and 0 asks for the time.
     seed = args.seed % 2**64 or int(time.time())
-    with Llama(args.checkpoint, args.tokenizer, args.quant, args.threads, args.context, isa=args.isa) as llama:
+    with _loading(args.checkpoint) as progress:
+        loaded = Llama(
+            args.checkpoint, args.tokenizer, args.quant, args.threads, args.context, isa=args.isa, progress=progress
+        )
+    with loaded as llama:
         steps = min(args.steps or llama.context, llama.context)
         work = _chat if args.mode == "chat" else _generate
         return work(llama, args, seed, steps, teller)
@@ -225,8 +258,9 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
         system = _ask("Enter system prompt (optional): ") if args.system is None else os.fsencode(args.system)
         user = os.fsencode(args.prompt) or _ask("User: ")
         while user is not None:
+            answer = chat.answer(system or b"", user)
             _write("Assistant: ")
-            for piece in chat.answer(system or b"", user):
+            for piece in answer:
                 teller.tell_drawn(piece)
             _write("\n")
             if chat.left <= 0:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import os
 import secrets
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -33,6 +32,18 @@ __all__ = ["Llama", "generate"]
 
 # The random generator cannot start from 0, so seed 0 stands for this state (2**64 divided by the golden ratio).
 _STATE_OF_SEED_0 = 0x9E3779B97F4A7C15
+_MOST = 3e38  # close to what a float32 can hold
+
+# The child of a fork has the locks of threads that it does not have.
+_alive: weakref.WeakSet[Llama] = weakref.WeakSet()
+
+
+def _forget_threads() -> None:
+    for llama in list(_alive):
+        llama._start_anew()
+
+
+os.register_at_fork(after_in_child=_forget_threads)
 
 
 class Llama:
@@ -45,6 +56,7 @@ class Llama:
     context: how many tokens a sequence may have; None takes what the model was trained for.
     isa: "scalar", "avx2" or "avx512"; None takes the fastest. Never changes a result.
     batch: how many tokens of a prompt are computed at once; None takes 256. Never changes a result.
+    progress: called now and then while it loads, with the bytes that are done and the bytes in all.
 
     Any thread may call it: one call computes at a time, and the others wait. Use `with`, or close(), to give the memory
     back at a known moment.
@@ -60,6 +72,7 @@ class Llama:
         *,
         isa: str | None = None,
         batch: int | None = None,
+        progress: Callable[[int, int], object] | None = None,
     ) -> None:
         self._path = os.fspath(path)
         self._lock = threading.RLock()
@@ -69,7 +82,9 @@ class Llama:
         self._idle: list[_core.Session] = []
         self._sessions: weakref.WeakSet[_core.Session] = weakref.WeakSet()
         self._session_options = {"context": context, "batch": batch, "threads": threads}
-        self._model = _core.Model(path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch)
+        self._model = _core.Model(
+            path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, progress=progress
+        )
         self._info = ModelInfo(**self._model.describe())
         self._tokenizer: Tokenizer | None = None
         if isinstance(tokenizer, Tokenizer):
@@ -80,6 +95,7 @@ class Llama:
             self._tokenizer = tokenizer
         elif tokenizer is not None:
             self._tokenizer = Tokenizer(tokenizer, self._info.vocab_size)
+        _alive.add(self)
         first = self._take_session()
         self._context = first.context
         self._give_back(first)
@@ -158,7 +174,7 @@ class Llama:
 
     __call__ = generate
 
-    def tokenize(self, text: str | bytes, bos: bool = True, eos: bool = False) -> list[int]:
+    def tokenize(self, text: str | bytes | bytearray | memoryview, bos: bool = True, eos: bool = False) -> list[int]:
         """The ids of a text, between <s> and </s> as asked. Bytes are text in UTF-8."""
         return self.tokenizer.encode(text, bos, eos)
 
@@ -190,7 +206,10 @@ class Llama:
         stride: int,
     ) -> Stream:
         self._check_open()
-        ids = self.tokenize(prompt) if isinstance(prompt, str | bytes) else _core.token_ids(prompt)
+        if isinstance(prompt, str | bytes | bytearray | memoryview):
+            ids = self.tokenize(prompt)
+        else:
+            ids = _core.token_ids(prompt)
         if not ids:
             raise InvalidArgumentError("the prompt has no token; expected at least one, for example <s>")
         self._check_context(len(ids))
@@ -199,8 +218,8 @@ class Llama:
         wanted = room if max_tokens is None else operator.index(max_tokens)
         if wanted < 0:
             raise InvalidArgumentError(f"max_tokens is {wanted}; expected 0 or more, or None")
-        if not 0 <= temperature < math.inf:
-            raise InvalidArgumentError(f"temperature is {temperature}; expected 0 or more")
+        if not 0 <= temperature <= _MOST:
+            raise InvalidArgumentError(f"temperature is {temperature}; expected 0 to {_MOST:g}")
         if not 0 <= top_p <= 1:
             raise InvalidArgumentError(f"top_p is {top_p}; expected 0 to 1")
         seed = secrets.randbits(64) if seed is None else operator.index(seed)
@@ -233,6 +252,12 @@ class Llama:
         finally:
             self._lock.release()
 
+    def __copy__(self) -> Llama:
+        raise TypeError("a Llama cannot be copied or pickled; make a new one")
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Llama cannot be copied or pickled; make a new one")
+
     def __enter__(self) -> Llama:
         return self
 
@@ -244,6 +269,13 @@ class Llama:
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(f"{self._path} was closed; make a new Llama")
+
+    def _start_anew(self) -> None:
+        """In a forked child: what another thread was computing, and held, is left alone."""
+        self._lock = threading.RLock()
+        self._depth, self._active = 0, None
+        for session in list(self._sessions):
+            session.start_anew()
 
     def _cancel(self) -> None:
         active = self._active

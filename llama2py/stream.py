@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -113,24 +114,32 @@ class Stream(Iterator[Chunk]):
         self._texts: list[str] = []
         self._tokens: list[int] = []
         self._progress = Progress(llama)
+        self._lock = threading.RLock()
         self._chunks = _run(llama, request, stride, self._progress)
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> Chunk:
-        try:
-            chunk = next(self._chunks)
-        except StopIteration:
-            self._end(self._progress.finish)
-            raise
-        except BaseException:
-            self._end("cancelled")
-            raise
-        self._texts.append(chunk.text)
-        if chunk.token is not None:
-            self._tokens.append(chunk.token)
-        return chunk
+        with self._lock:
+            try:
+                chunk = next(self._chunks)
+            except StopIteration:
+                self._end(self._progress.finish)
+                raise
+            except BaseException:
+                self._end("cancelled")
+                raise
+            self._texts.append(chunk.text)
+            if chunk.token is not None:
+                self._tokens.append(chunk.token)
+            return chunk
+
+    def __copy__(self) -> Stream:
+        raise TypeError("a Stream cannot be copied or pickled; make a new one")
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Stream cannot be copied or pickled; make a new one")
 
     @property
     def result(self) -> Result:
@@ -140,9 +149,19 @@ class Stream(Iterator[Chunk]):
         return self._result
 
     def close(self) -> None:
-        """Ends the stream and gives its sequence back. Its result is what was read so far."""
-        self._chunks.close()
-        self._end("cancelled")
+        """Ends the stream and gives its sequence back. Its result is what was read so far.
+
+        What another thread reads from it at the time is cancelled.
+        """
+        while not self._lock.acquire(timeout=0.02):
+            session = self._progress.session
+            if session is not None:
+                session.cancel()
+        try:
+            self._chunks.close()
+            self._end("cancelled")
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Stream:
         return self

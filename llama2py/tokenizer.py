@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from llama2py import _core
 from llama2py._core import StrPath
-from llama2py.errors import TextError
+from llama2py.errors import InvalidArgumentError, TextError
 
 __all__ = ["Tokenizer"]
 
@@ -42,10 +42,12 @@ class Tokenizer:
         """The token that ends a text, </s>."""
         return self._core.eos_id
 
-    def encode(self, text: str | bytes, bos: bool = True, eos: bool = False) -> list[int]:
+    def encode(self, text: str | bytes | bytearray | memoryview, bos: bool = True, eos: bool = False) -> list[int]:
         """The ids of a text, between <s> and </s> as asked. Bytes are text in UTF-8."""
+        if not isinstance(text, str | bytes | bytearray | memoryview):
+            raise InvalidArgumentError(f"the text is a {type(text).__name__}; expected str or bytes")
         try:
-            data = text if isinstance(text, bytes) else text.encode("utf-8")
+            data = text.encode("utf-8") if isinstance(text, str) else bytes(text)
         except UnicodeEncodeError as error:
             found = f"U+{ord(error.object[error.start]):04X}"
             raise TextError(f"character {error.start} of the text is {found}, half of a surrogate pair") from None

@@ -345,8 +345,8 @@ static void loop_member(worker *w, void *context) {
   team_for(w, l->units, l->bite, l->fn, l->context);
 }
 
-void team_loop(team *t, int64_t units, int64_t bite, unit_fn *fn, void *context, atomic_int *cancel, int (*poll)(void *),
-               void *poll_context) {
+void team_loop(team *t, int64_t units, int64_t bite, unit_fn *fn, void *context, atomic_int *cancel,
+               int (*poll)(void *), void *poll_context) {
   loop l = {units, bite, fn, context};
   team_run(t, loop_member, &l, cancel, poll, poll_context);
 }

@@ -57,8 +57,8 @@ bool team_over(const worker *w, int64_t units);
 bool team_stopped(worker *w);
 
 /* A step of one stage. */
-void team_loop(team *t, int64_t units, int64_t bite, unit_fn *fn, void *context, atomic_int *cancel, int (*poll)(void *),
-               void *poll_context);
+void team_loop(team *t, int64_t units, int64_t bite, unit_fn *fn, void *context, atomic_int *cancel,
+               int (*poll)(void *), void *poll_context);
 
 /* Cores this process may really use: its affinity mask, and its cgroup's quota rounded up. */
 int threads_available(void);

@@ -63,8 +63,8 @@ typedef struct builder {
   cpu_weights *w;
   const checkpoint *c;
   int32_t quantize;
-  team *team;       /* that packs */
-  uint64_t total;   /* bytes of the arena */
+  team *team;     /* that packs */
+  uint64_t total; /* bytes of the arena */
   int (*progress)(void *context, uint64_t done, uint64_t total);
   void *progress_context;
   atomic_int cancel;

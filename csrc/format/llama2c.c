@@ -77,7 +77,7 @@ static llama2_status check_header(llama2c_file *f, const char *path) {
   } fields[] = {
       {"dim",        f->dim,        INT32_MAX  },
       {"hidden_dim", f->hidden_dim, INT32_MAX  },
-      {"n_layers",   f->n_layers,   LAYERS_MAX},
+      {"n_layers",   f->n_layers,   LAYERS_MAX },
       {"n_heads",    f->n_heads,    f->dim     },
       {"n_kv_heads", f->n_kv_heads, f->n_heads },
       {"vocab_size", f->vocab_size, INT32_MAX  },
