@@ -6,7 +6,8 @@ oracle, and ./run tells what the Python class tells.
 
 All that is timed takes turns, round after round, so that what else the machine does falls on all alike: ./run for
 decode, with llama2.c's interface; the Python class for prefill, warm; the machine's limits; other engines, if they were
-named. A share or a ratio is taken within a round. Figures are medians, with the least and the greatest.
+named. Figures are medians, with the least and the greatest; a ratio is taken within a round. A limit is the best that
+any round saw, since other work can only lower it, and a share is a median over that.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class BenchError(Exception):
     """What keeps the benchmark from saying anything: one line."""
 
 
-# ---- the model -------------------------------------------------------------------------------------------------------
+# The model.
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def matrix_values() -> tuple[int, int]:
     return SHAPE.n_layers * layer, SHAPE.vocab_size * SHAPE.dim
 
 
-# ---- correctness -----------------------------------------------------------------------------------------------------
+# Correctness.
 
 
 def tell(run: Path, files: Files, dtype: str, threads: int, steps: int) -> subprocess.CompletedProcess[bytes]:
@@ -146,7 +147,7 @@ def check(dtype: str, run: Path, files: Files, threads: Sequence[int]) -> None:
         )
 
 
-# ---- measuring -------------------------------------------------------------------------------------------------------
+# Measuring.
 
 
 def execute(*command: str | int | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -188,6 +189,12 @@ class Limits:
         found = json.loads(execute(program, threads, *footprints).stdout)
         return cls(found["isa"], found["read_bytes_per_s"], found["f32_ops_per_s"], found["int8_ops_per_s"])
 
+    @classmethod
+    def best(cls, rounds: Sequence[Limits]) -> Limits:
+        """The greatest of each."""
+        read = {footprint: max(one.read[footprint] for one in rounds) for footprint in rounds[0].read}
+        return cls(rounds[0].isa, read, max(one.f32 for one in rounds), max(one.int8 for one in rounds))
+
 
 @dataclass
 class Subject:
@@ -198,7 +205,6 @@ class Subject:
     measure: Callable[[], float]  # tokens per second
     limit: Callable[[Limits], float] | None = None  # the tokens per second that the machine allows
     rates: list[float] = field(default_factory=list)
-    shares: list[float] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"{self.name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
@@ -276,7 +282,7 @@ def one_token(run: Path, files: Files) -> float:
     return time.perf_counter() - start
 
 
-# ---- the report ------------------------------------------------------------------------------------------------------
+# The report.
 
 
 @dataclass
@@ -294,21 +300,31 @@ class Report:
         """Pairs of subjects, divided round by round."""
         return {f"{a} / {b}": [x / y for x, y in zip(a.rates, b.rates, strict=True)] for a, b in self.pairs}
 
+    def share(self, subject: Subject) -> float | None:
+        """Its median over what the machine allows; None where that was not asked for."""
+        if subject.limit is None:
+            return None
+        limits = Limits.best(self.limits[min(subject.threads, self.cores)])
+        return statistics.median(subject.rates) / subject.limit(limits)
+
     def table(self) -> str:
         """Markdown."""
         rows = [["what", "threads", "tok/s", "least to greatest", "of the limit"]]
         for s in sorted(self.subjects, key=lambda s: (s.limit is None, s.name, s.threads)):
-            share = f"{statistics.median(s.shares):.0%}" if s.shares else ""
-            rows.append([s.name, str(s.threads), *spread(s.rates, ",.0f"), share])
+            share = self.share(s)
+            rows.append([s.name, str(s.threads), *spread(s.rates, ",.0f"), f"{share:.0%}" if share else ""])
         ratios = [["ratio, pair by pair", "median", "least to greatest"]]
         ratios += [[name, *spread(values, ".2f")] for name, values in self.ratios().items()]
-        limits = [["limit", "threads", "median", "least to greatest"]]
+        limits = [["limit", "threads", "best", "least to greatest"]]
         for threads, found in self.limits.items():
-            for footprint in found[0].read:
-                rates = [one.read[footprint] / 1e9 for one in found]
-                limits.append([f"read {int(footprint) / 1e6:.1f} MB, GB/s", str(threads), *spread(rates, ".1f")])
-            limits.append(["float32, GFLOP/s", str(threads), *spread([one.f32 / 1e9 for one in found], ",.0f")])
-            limits.append(["int8, Gop/s", str(threads), *spread([one.int8 / 1e9 for one in found], ",.0f")])
+            kinds = {
+                f"read {int(footprint) / 1e6:.1f} MB, GB/s": [one.read[footprint] / 1e9 for one in found]
+                for footprint in found[0].read
+            }
+            kinds["float32, GFLOP/s"] = [one.f32 / 1e9 for one in found]
+            kinds["int8, Gop/s"] = [one.int8 / 1e9 for one in found]
+            for name, rates in kinds.items():
+                limits.append([name, str(threads), f"{max(rates):,.1f}", spread(rates, ",.1f")[1]])
         seconds, between = spread(self.one_token, ".3f")
         return "\n\n".join(
             [
@@ -333,7 +349,7 @@ class Report:
             {
                 "machine": self.machine(),
                 "timed": [
-                    {"what": s.name, "threads": s.threads, "tokens_per_s": s.rates, "share_of_limit": s.shares}
+                    {"what": s.name, "threads": s.threads, "tokens_per_s": s.rates, "share_of_limit": self.share(s)}
                     for s in self.subjects
                 ],
                 "ratios": self.ratios(),
@@ -376,7 +392,7 @@ def processor() -> str:
     return found[1] if found else platform.machine()
 
 
-# ---- the whole -------------------------------------------------------------------------------------------------------
+# The whole.
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -457,10 +473,7 @@ def measure(options: argparse.Namespace) -> Report:
         for threads, found in report.limits.items():
             found.append(Limits.measure(options.limits, threads, footprints))
         for subject in report.subjects:
-            rate = subject.measure()
-            subject.rates.append(rate)
-            if subject.limit:
-                subject.shares.append(rate / subject.limit(report.limits[min(subject.threads, cores)][-1]))
+            subject.rates.append(subject.measure())
         report.one_token.append(one_token(options.run, files))
     return report
 

@@ -41,8 +41,7 @@ typedef struct machine {
 /* Has the compiler believe that x was changed, so that a product is computed each time. */
 #define OPAQUE(x) __asm__("" : "+x"(x))
 
-/* ---- plain C
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- plain C ---- */
 
 static uint64_t read_scalar(const unsigned char *p, size_t n) {
   uint64_t sum[LINE / 8] = {0};
@@ -83,8 +82,7 @@ static uint64_t i8_scalar(int64_t loops) {
   return (uint64_t)(uint32_t)total;
 }
 
-/* ---- AVX2
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- AVX2 ---- */
 
 #if defined(__x86_64__)
 #define AVX2 __attribute__((target("avx2,fma")))
@@ -127,8 +125,7 @@ AVX2 static uint64_t i8_avx2(int64_t loops) {
   return first_word_avx2(acc[0]);
 }
 
-/* ---- AVX-512
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- AVX-512 ---- */
 
 AVX512 static uint64_t first_word_avx512(__m512i x) {
   return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(x));
@@ -167,8 +164,7 @@ AVX512 static uint64_t i8_avx512(int64_t loops) {
 }
 #endif
 
-/* ---- measuring
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- measuring ---- */
 
 static machine machine_best(void) {
 #if defined(__x86_64__)

@@ -42,7 +42,7 @@ llama2_status arena_open(arena *a, uint64_t size, const char *what) {
   if (whole <= SIZE_MAX)
     base = mmap(NULL, (size_t)whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
-    return status_fail_sized(LLAMA2_ERR_MEMORY, whole, mem_available(),
+    return status_fail_sized(LLAMA2_ERR_MEMORY, size, mem_available(),
                              "%s: the system refused %" PRIu64
                              " bytes (%s); a limit such as ulimit -v may be the cause",
                              what, whole, strerror(errno));

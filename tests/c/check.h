@@ -12,7 +12,8 @@
 
 static long checks_passed;
 
-/* Ends the program, saying where and what, unless `condition` holds. What follows it is printed: a format and values. */
+/* Ends the program, saying where and what, unless `condition` holds. What follows it is printed: a format and values.
+ */
 #define CHECK_THAT(condition, ...)                                    \
   do {                                                                \
     if (!(condition)) {                                               \

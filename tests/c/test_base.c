@@ -18,7 +18,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 
-/* ---- half floats ---- */
+/* Half floats. */
 
 static double half_value(uint16_t h) {
   int exponent = h >> 10 & 31, fraction = h & 1023;
@@ -64,7 +64,7 @@ static void test_half(void) {
   for (int i = 0; i < 300000; i++) check_half_nearest(half_bits_f32((uint32_t)random_bits()));
 }
 
-/* ---- sizes and arenas ---- */
+/* Sizes and arenas. */
 
 static uint64_t saturated(unsigned __int128 exact) {
   return exact >= SIZE_BAD ? SIZE_BAD : (uint64_t)exact;
@@ -131,7 +131,7 @@ static void test_arena(void) {
   }
 }
 
-/* ---- errors and files ---- */
+/* Errors and files. */
 
 static void *fail_elsewhere(void *message) {
   CHECK(llama2_last_error()->message[0] == '\0');
@@ -184,7 +184,7 @@ static void test_files(void) {
   CHECK(remove(path) == 0 && remove(pipe) == 0);
 }
 
-/* ---- threads ---- */
+/* Threads. */
 
 enum { MOST_UNITS = 600, STAGES = 5 };
 
@@ -194,7 +194,7 @@ typedef struct tally {
   int stages;
   atomic_int done[STAGES][MOST_UNITS];
   atomic_int all_done[STAGES];
-  atomic_int wrong; /* bites out of range, or begun before the stage before was over */
+  atomic_int wrong;          /* bites out of range, or begun before the stage before was over */
   int stage_of[THREADS_MAX]; /* by worker */
 } tally;
 
@@ -244,7 +244,17 @@ static void free_team(team *t) {
 
 static void test_units(void) {
   const int64_t units[] = {0, 1, 2, 3, 7, 64, 257, MOST_UNITS}, bites[] = {1, 3, 64, 1000};
-  const int threads[][2] = {{1, -1}, {2, -1}, {2, 1}, {3, 2}, {5, 1}, {8, -1}, {8, 3}, {64, 2}, {THREADS_MAX, -1}};
+  const int threads[][2] = {
+      {1,           -1},
+      {2,           -1},
+      {2,           1 },
+      {3,           2 },
+      {5,           1 },
+      {8,           -1},
+      {8,           3 },
+      {64,          2 },
+      {THREADS_MAX, -1}
+  };
   for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
     team *t = new_team(threads[i][0], threads[i][1]);
     for (size_t u = 0; u < 8; u++)
@@ -306,31 +316,46 @@ static void test_cancel(void) {
   free_team(t);
 }
 
-static void count_in_loop(void *context, int64_t begin, int64_t end) {
+static void count_in_loop(worker *w, void *context, int64_t begin, int64_t end) {
+  (void)w;
   for (int64_t i = begin; i < end; i++) atomic_fetch_add((atomic_int *)context + i, 1);
 }
 
-static void check_loops(void) {
+static void check_loops(team *t) {
   static atomic_int done[1000];
-  for (int threads = 1; threads <= 4; threads++)
-    for (int64_t units = 0; units <= 1000; units += 333) {
-      memset(done, 0, sizeof done);
-      threads_for(threads, units, 7, count_in_loop, done);
-      for (int64_t i = 0; i < 1000; i++) CHECK(atomic_load(&done[i]) == (i < units));
-    }
+  for (int64_t units = 0; units <= 1000; units += 333) {
+    memset(done, 0, sizeof done);
+    team_loop(t, units, 7, count_in_loop, done, NULL, NULL, NULL);
+    for (int64_t i = 0; i < 1000; i++) CHECK(atomic_load(&done[i]) == (i < units));
+  }
+}
+
+/* One unit that would never end, were it not told to. */
+static void wait_to_be_stopped(worker *w, void *context, int64_t begin, int64_t end) {
+  (void)begin;
+  (void)end;
+  while (!team_stopped(w)) atomic_fetch_add((atomic_int *)context, 1);
+}
+
+static void test_stopped(void) {
+  team *t = new_team(1, -1);
+  atomic_int looks = 0, cancel = 0, polls = 0;
+  team_loop(t, 1, 1, wait_to_be_stopped, &looks, &cancel, count_polls, &polls);
+  CHECK(atomic_load(&cancel) == 1 && atomic_load(&polls) == 3);
+  free_team(t);
 }
 
 static void test_fork(void) {
   team *t = new_team(3, 2);
   check_steps(t, 20, 3, 50, 2);
-  check_loops();
+  check_loops(t);
   fflush(NULL);
   for (int i = 0; i < 3; i++) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
       check_steps(t, 20, 3, 50, 2);
-      check_loops();
+      check_loops(t);
       team *own = new_team(2, 1);
       check_steps(own, 5, 2, 9, 1);
       free_team(own);
@@ -342,7 +367,7 @@ static void test_fork(void) {
     CHECK(waitpid(child, &status, 0) == child);
     CHECK_THAT(WIFEXITED(status) && WEXITSTATUS(status) == 7, "the child's status is 0x%x", status);
   }
-  check_loops();
+  check_loops(t);
   free_team(t);
 }
 
@@ -371,11 +396,11 @@ static void test_floating_point(void) {
   free_team(t);
 }
 #else
-static void test_floating_point(void) {
-}
+static void test_floating_point(void) {}
 #endif
 
 int main(void) {
+  alarm(300); /* a unit that is lost would be waited for without end */
   test_half();
   test_sizes();
   test_arena();
@@ -385,6 +410,7 @@ int main(void) {
   test_units();
   test_many_steps();
   test_cancel();
+  test_stopped();
   test_fork();
   test_floating_point();
   return checks_end("test_base");

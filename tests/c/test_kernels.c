@@ -59,7 +59,7 @@ static void fill(float *x, int64_t n, flavour f) {
   for (int64_t i = 0; i < n; i++) x[i] = value(f);
 }
 
-/* ---- rows ---- */
+/* Rows. */
 
 static void test_rmsnorm(void) {
   for (int64_t n = 1; n <= 200; n += n < 70 ? 1 : 13)
@@ -174,7 +174,10 @@ static void test_place_and_quantize(void) {
           float *x = aligned((size_t)(rows * ld) * 4);
           act acts[4];
           fill(x, rows * ld, f);
-          if (f == TINY) memset(x, 0, QBLOCK * 4); /* a block that is all zeros */
+          if (f == TINY) {
+            memset(x, 0, QBLOCK * 4); /* a block that is all zeros, and blocks around what counts as that */
+            for (int64_t i = ld; i < rows * ld; i++) x[i] *= ldexpf(1, -(int)(i / ld) / 3);
+          }
           for (int i = 0; i < n_isas; i++) {
             acts[i] = new_act(rows, ld, group);
             for (int64_t r = 0; r < rows; r++) {
@@ -198,7 +201,7 @@ static void test_place_and_quantize(void) {
         }
 }
 
-/* ---- matrices ---- */
+/* Matrices. */
 
 /* A matrix in a file's form, and the same packed for each instruction set. */
 typedef struct subject {
@@ -210,7 +213,9 @@ typedef struct subject {
 static const int64_t group_sizes[] = {32, 64, 96};
 
 static subject new_subject(int32_t dtype, int64_t rows, int64_t cols, flavour f, int64_t group) {
-  subject s = {.tensor = {.dtype = dtype == LLAMA2_Q8_F ? LLAMA2_Q8_F : LLAMA2_F32, .rows = rows, .cols = cols}};
+  subject s = {
+      .tensor = {.dtype = dtype == LLAMA2_Q8_F ? LLAMA2_Q8_F : LLAMA2_F32, .rows = rows, .cols = cols}
+  };
   size_t n = (size_t)(rows * cols);
   if (dtype == LLAMA2_Q8_F) {
     int8_t *q = s.data = aligned(n);
@@ -298,10 +303,15 @@ static void test_packing(void) {
         check_rows(&s);
         free_subject(&s);
       }
-  const tensor kept[] = {{.dtype = LLAMA2_Q8_F, .cols = 64, .group = 32}, {.dtype = LLAMA2_Q8_F, .cols = 96, .group = 64}};
-  const tensor others[] = {{.dtype = LLAMA2_Q8_F, .cols = 64, .group = 16},
-                           {.dtype = LLAMA2_Q8_F, .cols = 40, .group = 32},
-                           {.dtype = LLAMA2_F32, .cols = 64}};
+  const tensor kept[] = {
+      {.dtype = LLAMA2_Q8_F, .cols = 64, .group = 32},
+      {.dtype = LLAMA2_Q8_F, .cols = 96, .group = 64}
+  };
+  const tensor others[] = {
+      {.dtype = LLAMA2_Q8_F, .cols = 64, .group = 16},
+      {.dtype = LLAMA2_Q8_F,                    .cols = 40,           .group = 32},
+      {.dtype = LLAMA2_F32,         .cols = 64        }
+  };
   for (int i = 0; i < 2; i++) CHECK(matrix_keeps(&kept[i]));
   for (int i = 0; i < 3; i++) CHECK(!matrix_keeps(&others[i]));
 }
@@ -322,8 +332,9 @@ static void check_outputs(const product *p, const matrix *m, int64_t panel, cons
     for (int64_t i = 0; i < p->n_rows; i++) {
       double sum = before ? before[i * ld_out + o] : 0, size = fabs(sum);
       for (int64_t k = 0; k < m->cols && r < m->rows; k++) {
-        double activation = m->dtype == LLAMA2_F32 ? act_f(x, row + i, k)
-                                                   : act_q(x, row + i, k) * (double)x->d[act_block(x, row + i, k / QBLOCK)];
+        double activation = m->dtype == LLAMA2_F32
+                                ? act_f(x, row + i, k)
+                                : act_q(x, row + i, k) * (double)x->d[act_block(x, row + i, k / QBLOCK)];
         sum += weights[k] * activation;
         size += fabs(weights[k] * activation);
       }
@@ -421,7 +432,7 @@ static void test_integer_extremes(void) {
       }
 }
 
-/* ---- attention ---- */
+/* Attention. */
 
 /* Keys and values of one head, in pages that lie in any order and have room between them. */
 typedef struct cache {
@@ -531,13 +542,14 @@ static void test_attend(void) {
   for (size_t d = 0; d < 5; d++) {
     for (int32_t n = 1; n <= ATTEND_QUERIES; n++)
       for (size_t l = 0; l < 8; l++) check_attend(head_dims[d], n, lengths[l], 2);
-    for (size_t l = 8; l < 14; l++) check_attend(head_dims[d], 1 + (int32_t)random_below(ATTEND_QUERIES), lengths[l], 2);
+    for (size_t l = 8; l < 14; l++)
+      check_attend(head_dims[d], 1 + (int32_t)random_below(ATTEND_QUERIES), lengths[l], 2);
     check_attend(head_dims[d], 3, 3 * run + 40, 0);
     check_attend(head_dims[d], 3, run + 40, 6);
   }
 }
 
-/* ---- sampling ---- */
+/* Sampling. */
 
 static void test_exp_sum(void) {
   for (int64_t n = 1; n <= 150; n += n < 70 ? 1 : 11)

@@ -40,8 +40,7 @@ static void check_model(double theta, int32_t rope_dim) {
   for (int32_t bit = 10; bit < 24; bit++)
     for (int32_t d = -2; d <= 2; d++) check_position(frequencies, rope_dim / 2, (1 << bit) + d);
   for (int32_t d = 1; d < 200; d++) check_position(frequencies, rope_dim / 2, POSITIONS - d);
-  for (int i = 0; i < 1000; i++)
-    check_position(frequencies, rope_dim / 2, (int32_t)random_below(POSITIONS));
+  for (int i = 0; i < 1000; i++) check_position(frequencies, rope_dim / 2, (int32_t)random_below(POSITIONS));
 }
 
 /* Where a multiple of pi / 2 is closest, and the result is smallest. */
@@ -53,8 +52,8 @@ static void check_near_zeros(void) {
     rope_angles(table, &one, 1, position);
     check_angle(&one, 0, position, table);
   }
-  const int32_t close[] = {11, 22, 33, 44, 355, 710, 52174, 103993, 104348, 208341, 312689, 833719, 1146408, 4272943,
-                           5419351};
+  const int32_t close[] = {11,     22,     33,     44,     355,     710,     52174,  103993,
+                           104348, 208341, 312689, 833719, 1146408, 4272943, 5419351};
   for (size_t i = 0; i < sizeof close / sizeof *close; i++) check_position(&one, 1, close[i]);
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import errno
 import gc
 import math
 import os
@@ -14,7 +16,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -592,3 +594,90 @@ time.sleep(0.2)
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False, cwd=slow.checkpoint.parent)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_handles_are_not_copied(llama: Llama, copied: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match="make a new one"):
+        copied(llama)
+    with llama.stream("a", max_tokens=2) as stream, pytest.raises(TypeError, match="make a new one"):
+        copied(stream)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_are_text(llama: Llama, kind: Callable[[bytes], bytes]) -> None:
+    assert llama.generate(kind(b"One"), 5, temperature=0).tokens == llama.generate("One", 5, temperature=0).tokens
+
+
+@pytest.mark.parametrize("ids", [{1, 5}, frozenset({1}), {1: 2}])
+def test_ids_have_an_order(llama: Llama, ids: object) -> None:
+    with pytest.raises(llama2py.InvalidArgumentError, match="no order"):
+        llama.logits(ids)  # type: ignore[arg-type]
+
+
+def test_a_load_tells_how_far_it_is(slow: Files) -> None:
+    told: list[tuple[int, int]] = []
+    with Llama(slow.checkpoint, context=64, progress=lambda done, total: told.append((done, total))) as llama:
+        assert all(0 < done <= total == llama.info.weight_bytes for done, total in told)
+    assert told == sorted(told)
+
+
+def test_a_load_can_be_interrupted(slow: Files) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        for _ in range(1000):  # a load that is over before it is asked does not count
+            Llama(slow.checkpoint, context=64, progress=stop).close()
+
+
+def test_fork_while_another_thread_computes(llama: Llama) -> None:
+    expected = llama.generate("a", 5, temperature=0).tokens
+    enough = threading.Event()
+
+    def compute() -> None:
+        while not enough.is_set():
+            llama.generate("b", 20, temperature=0)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if llama.generate("a", 5, temperature=0).tokens == expected else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        enough.set()
+        thread.join()
+
+
+def test_closing_a_stream_that_another_thread_reads(slow: Files) -> None:
+    with Llama(slow.checkpoint, threads=1, isa="scalar") as llama:
+        stream = llama.stream([5] * 4000, max_tokens=4)
+        raised: list[BaseException] = []
+
+        def read() -> None:
+            try:
+                next(stream)
+            except BaseException as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        time.sleep(0.05)
+        stream.close()
+        thread.join()
+        assert [type(error) for error in raised] in ([llama2py.CancelledError], [StopIteration])
+        assert stream.result.finish_reason == "cancelled"
+        assert llama.generate([5], max_tokens=2).tokens
+
+
+def test_errors_of_files_carry_errno(tmp_path: Path) -> None:
+    for path, number in ((tmp_path / "missing", errno.ENOENT), (tmp_path, errno.EISDIR)):
+        with pytest.raises(llama2py.FileError) as caught:
+            Llama(path)
+        assert (caught.value.errno, caught.value.filename) == (number, str(path))

@@ -1,0 +1,247 @@
+/* test_alloc: each allocation of the library fails in turn. All of them are in base/memory, whose source is compiled
+ * into this test with allocators that count and fail; the library's own copy is then not linked. */
+#include "check.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+
+static long fail_at = -1; /* the allocation that fails, counted from 0; -1: none */
+static long allocations;  /* so far */
+static long alive;        /* blocks and mappings that were not given back */
+
+static bool fails(void) {
+  return allocations++ == fail_at;
+}
+
+static void *failing_calloc(size_t n, size_t size) {
+  void *memory = fails() ? NULL : calloc(n, size);
+  alive += memory != NULL;
+  return memory;
+}
+
+static void *failing_realloc(void *old, size_t size) {
+  void *memory = fails() ? NULL : realloc(old, size);
+  alive += memory && !old;
+  return memory;
+}
+
+static void counting_free(void *memory) {
+  alive -= memory != NULL;
+  free(memory);
+}
+
+static void *failing_mmap(void *address, size_t n, int protection, int flags, int file, off_t offset) {
+  errno = ENOMEM;
+  void *memory = fails() ? MAP_FAILED : mmap(address, n, protection, flags, file, offset);
+  alive += memory != MAP_FAILED;
+  return memory;
+}
+
+static int counting_munmap(void *address, size_t n) {
+  alive--;
+  return munmap(address, n);
+}
+
+#undef _GNU_SOURCE
+#define calloc failing_calloc
+#define realloc failing_realloc
+#define free counting_free
+#define mmap failing_mmap
+#define munmap counting_munmap
+#include "base/memory.c"
+#undef calloc
+#undef realloc
+#undef free
+#undef mmap
+#undef munmap
+
+/* A small model and its tokenizer. */
+
+enum { DIM = 48, HIDDEN = 40, LAYERS = 2, HEADS = 3, VOCAB = 40, CONTEXT = 64, GROUP = 48 };
+
+static char model_v0[256], model_v2[256], tokenizer_file[256];
+
+static void put(unsigned char **at, const void *data, size_t n) {
+  memcpy(*at, data, n);
+  *at += n;
+}
+
+static void put_floats(unsigned char **at, size_t n, float scale) {
+  for (size_t i = 0; i < n; i++) {
+    float x = scale * random_float();
+    put(at, &x, 4);
+  }
+}
+
+static void put_matrix(unsigned char **at, bool integers, size_t n) {
+  if (integers)
+    for (size_t i = 0; i < n; i++) *(*at)++ = (unsigned char)(random_below(255) - 127);
+  put_floats(at, integers ? n / GROUP : n, integers ? 1e-3f : 0.2f);
+}
+
+static void write_model(char path[256], bool integers) {
+  static unsigned char file[400000];
+  unsigned char *at = file;
+  const uint32_t magic[] = {0x616b3432, 2};
+  const int32_t shape[] = {DIM, HIDDEN, LAYERS, HEADS, HEADS, VOCAB, CONTEXT}, group = GROUP;
+  const size_t layer[] = {DIM * DIM, DIM * DIM, DIM * DIM, DIM * DIM, HIDDEN * DIM, DIM * HIDDEN, HIDDEN * DIM};
+  memset(file, 0, sizeof file);
+  if (integers) put(&at, magic, sizeof magic);
+  put(&at, shape, sizeof shape);
+  if (integers) {
+    *at++ = 1;
+    put(&at, &group, 4);
+    at = file + 256;
+    put_floats(&at, (2 * LAYERS + 1) * DIM, 1);
+  }
+  put_matrix(&at, integers, VOCAB * DIM);
+  if (!integers) put_floats(&at, LAYERS * DIM, 1);
+  for (int m = 0; m < 7; m++) {
+    if (!integers && m == 4) put_floats(&at, LAYERS * DIM, 1);
+    for (int l = 0; l < LAYERS; l++) put_matrix(&at, integers, layer[m]);
+  }
+  if (!integers) {
+    put_floats(&at, DIM, 1);
+    at += CONTEXT * (DIM / HEADS) * 4;
+  }
+  CHECK(at < file + sizeof file);
+  write_file(path, file, (size_t)(at - file));
+}
+
+static void write_tokenizer(char path[256]) {
+  static unsigned char file[VOCAB * 9 + 4];
+  unsigned char *at = file + 4;
+  for (int32_t i = 0; i < VOCAB; i++) {
+    const float score = (float)-i;
+    const int32_t length = 1;
+    put(&at, &score, 4);
+    put(&at, &length, 4);
+    *at++ = (unsigned char)(i < 3 ? '0' + i : i == 3 ? ' ' : 'a' + i - 4);
+  }
+  write_file(path, file, (size_t)(at - file));
+}
+
+/* What is tried. */
+
+static llama2_model *model;
+static llama2_tokenizer *tokenizer;
+
+static llama2_status try_load(const char *path, int32_t quantize) {
+  llama2_model *made = NULL;
+  llama2_model_options options = llama2_model_defaults();
+  options.quantize = quantize;
+  options.threads = 2;
+  llama2_status status = llama2_model_load(path, &options, NULL, &made);
+  CHECK((made != NULL) == (status == LLAMA2_OK));
+  llama2_model_free(made);
+  return status;
+}
+
+static llama2_status try_load_floats(void) {
+  return try_load(model_v0, LLAMA2_KEEP);
+}
+static llama2_status try_load_and_quantize(void) {
+  return try_load(model_v0, LLAMA2_Q8_0);
+}
+static llama2_status try_load_integers(void) {
+  return try_load(model_v2, LLAMA2_KEEP);
+}
+
+static llama2_status try_plan(void) {
+  llama2_model_options options = llama2_model_defaults();
+  llama2_session_options session = llama2_session_defaults();
+  llama2_model_info info;
+  llama2_plan plan = {0};
+  llama2_status status = llama2_plan_file(model_v0, &options, &session, &info, &plan);
+  CHECK((plan.total > 0) == (status == LLAMA2_OK));
+  return status;
+}
+
+static llama2_status try_session(void) {
+  llama2_session *made = NULL;
+  llama2_session_options options = llama2_session_defaults();
+  options.threads = 2;
+  llama2_status status = llama2_session_new(model, &options, &made);
+  CHECK((made != NULL) == (status == LLAMA2_OK));
+  if (made) {
+    const int32_t prompt[] = {1, 7, 9, 4, 30};
+    int32_t tokens[20], n;
+    float logits[5 * VOCAB];
+    llama2_sampling sampling = {.temperature = 1, .top_p = 0.9f, .rng = 3};
+    llama2_finish finish;
+    long before = allocations;
+    CHECK(llama2_session_eval(made, prompt, 5, logits) == LLAMA2_OK);
+    CHECK(llama2_session_generate(made, &sampling, NULL, 0, tokens, 20, &n, &finish) == LLAMA2_OK && n == 20);
+    CHECK_THAT(allocations == before, "%ld allocations while computing", allocations - before);
+  }
+  llama2_session_free(made);
+  return status;
+}
+
+static llama2_status try_tokenizer(void) {
+  llama2_tokenizer *made = NULL;
+  llama2_status status = llama2_tokenizer_load(tokenizer_file, VOCAB, &made);
+  CHECK((made != NULL) == (status == LLAMA2_OK));
+  llama2_tokenizer_free(made);
+  return status;
+}
+
+static llama2_status try_encode(void) {
+  const char text[] = "abc abc z\xc3\xa9";
+  int32_t tokens[20];
+  size_t n = 99;
+  llama2_status status = llama2_tokenizer_encode(tokenizer, text, sizeof text - 1, 1, 1, tokens, 20, &n);
+  CHECK((n == 99) == (status != LLAMA2_OK));
+  return status;
+}
+
+int main(void) {
+  const struct {
+    const char *name;
+    llama2_status (*attempt)(void);
+    long least; /* allocations that it must make, so that there is something to fail */
+  } cases[] = {
+      {"load",              try_load_floats,       2},
+      {"load and quantise", try_load_and_quantize, 2},
+      {"load integers",     try_load_integers,     2},
+      {"plan",              try_plan,              0},
+      {"session",           try_session,           3},
+      {"tokenizer",         try_tokenizer,         4},
+      {"encode",            try_encode,            3},
+  };
+  write_model(model_v0, false);
+  write_model(model_v2, true);
+  write_tokenizer(tokenizer_file);
+  llama2_model_options options = llama2_model_defaults();
+  CHECK_THAT(llama2_model_load(model_v0, &options, NULL, &model) == LLAMA2_OK, "%s", llama2_last_error()->message);
+  CHECK(llama2_tokenizer_load(tokenizer_file, VOCAB, &tokenizer) == LLAMA2_OK);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const char *name = cases[i].name;
+    long before = alive;
+    allocations = 0;
+    CHECK_THAT(cases[i].attempt() == LLAMA2_OK, "%s: %s", name, llama2_last_error()->message);
+    CHECK_THAT(alive == before, "%s leaves %ld blocks", name, alive - before);
+    long n = allocations;
+    CHECK_THAT(n >= cases[i].least, "%s made %ld allocations", name, n);
+    for (fail_at = 0; fail_at < n; fail_at++) {
+      allocations = 0;
+      llama2_status status = cases[i].attempt();
+      CHECK_THAT(status == LLAMA2_ERR_MEMORY, "%s: allocation %ld of %ld failed, the status is %d", name, fail_at, n,
+                 status);
+      CHECK_THAT(alive == before, "%s: allocation %ld of %ld failed, %ld blocks are left", name, fail_at, n,
+                 alive - before);
+      const llama2_error *error = llama2_last_error();
+      CHECK_THAT(error->status == LLAMA2_ERR_MEMORY && error->required > 0, "%s: %s", name, error->message);
+    }
+    fail_at = -1;
+    CHECK(cases[i].attempt() == LLAMA2_OK);
+  }
+  llama2_tokenizer_free(tokenizer);
+  llama2_model_free(model);
+  CHECK(alive == 0);
+  CHECK(remove(model_v0) == 0 && remove(model_v2) == 0 && remove(tokenizer_file) == 0);
+  return checks_end("test_alloc");
+}
