@@ -97,7 +97,7 @@ def make_files(folder: Path) -> Files:
         (files.int8, lambda part: checkpoints.write_v2(part, weights(), GROUP_SIZE)),
     ]
     missing = [step for step in steps if not step[0].exists()]
-    for path, write in tqdm(missing, desc="making the model", unit="file", disable=not missing):
+    for path, write in tqdm(missing, desc="making the model", unit="file", disable=not missing or None):
         write_once(path, write)
     return files
 
@@ -466,10 +466,10 @@ def measure(options: argparse.Namespace) -> Report:
     files = make_files(ROOT / "build" / "bench")
     if options.tokenizer:
         files = replace(files, tokenizer=options.tokenizer)
-    for dtype in tqdm(QUANTIZE, desc="checking", unit="type"):
+    for dtype in tqdm(QUANTIZE, desc="checking", unit="type", disable=None):
         check(dtype, options.run, files, options.threads)
     report, footprints = line_up(options, files, cores)
-    for _ in tqdm(range(options.rounds), desc="timing", unit="round"):
+    for _ in tqdm(range(options.rounds), desc="timing", unit="round", disable=None):
         for threads, found in report.limits.items():
             found.append(Limits.measure(options.limits, threads, footprints))
         for subject in report.subjects:

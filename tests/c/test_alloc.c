@@ -22,12 +22,6 @@ static void *failing_calloc(size_t n, size_t size) {
   return memory;
 }
 
-static void *failing_realloc(void *old, size_t size) {
-  void *memory = fails() ? NULL : realloc(old, size);
-  alive += memory && !old;
-  return memory;
-}
-
 static void counting_free(void *memory) {
   alive -= memory != NULL;
   free(memory);
@@ -47,13 +41,11 @@ static int counting_munmap(void *address, size_t n) {
 
 #undef _GNU_SOURCE
 #define calloc failing_calloc
-#define realloc failing_realloc
 #define free counting_free
 #define mmap failing_mmap
 #define munmap counting_munmap
 #include "base/memory.c"
 #undef calloc
-#undef realloc
 #undef free
 #undef mmap
 #undef munmap

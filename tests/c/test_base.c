@@ -126,7 +126,7 @@ static void test_arena(void) {
   const uint64_t absurd[] = {SIZE_BAD, SIZE_BAD - 1, (uint64_t)1 << 62};
   for (int i = 0; i < 3; i++) {
     CHECK(arena_open(&a, absurd[i], "an absurd arena") == LLAMA2_ERR_MEMORY);
-    CHECK(a.base == NULL && llama2_last_error()->required == absurd[i]);
+    CHECK(a.base == NULL && llama2_last_error()->required >= absurd[i]);
     CHECK(strstr(llama2_last_error()->message, "an absurd arena"));
   }
 }
