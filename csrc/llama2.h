@@ -80,12 +80,26 @@ typedef struct llama2_model llama2_model;
 typedef struct llama2_session llama2_session;
 typedef struct llama2_tokenizer llama2_tokenizer;
 
-/* How a tensor's numbers are stored. */
+/* How a tensor's numbers are stored. The numbers of GGUF's types are GGUF's. */
 typedef enum llama2_dtype {
-  LLAMA2_KEEP = -1,  /* as an option: as the file has it */
-  LLAMA2_F32 = 0,    /* float32 */
-  LLAMA2_Q8_0 = 8,   /* blocks of 32 int8 and one float16 scale: 8.5 bits a weight */
-  LLAMA2_Q8_F = 1000 /* llama2.c's version 2: groups of int8 and one float32 scale */
+  LLAMA2_KEEP = -1,   /* as an option: as the file has it */
+  LLAMA2_F32 = 0,     /* float32 */
+  LLAMA2_F16 = 1,     /* float16 */
+  LLAMA2_Q4_0 = 2,    /* blocks of 32 and one float16 scale: 4.5 bits a weight */
+  LLAMA2_Q4_1 = 3,    /* the same and a float16 offset: 5 bits */
+  LLAMA2_Q5_0 = 6,    /* 5.5 bits */
+  LLAMA2_Q5_1 = 7,    /* 6 bits */
+  LLAMA2_Q8_0 = 8,    /* blocks of 32 int8 and one float16 scale: 8.5 bits a weight */
+  LLAMA2_Q2_K = 10,   /* blocks of 256, each with 8 or 16 smaller ones that have scales of their own: 2.625 bits */
+  LLAMA2_Q3_K = 11,   /* 3.4375 bits */
+  LLAMA2_Q4_K = 12,   /* 4.5 bits */
+  LLAMA2_Q5_K = 13,   /* 5.5 bits */
+  LLAMA2_Q6_K = 14,   /* 6.5625 bits */
+  LLAMA2_IQ4_NL = 20, /* blocks of 32, 16 uneven levels: 4.5 bits */
+  LLAMA2_IQ4_XS = 23, /* the same levels in blocks of 256: 4.25 bits */
+  LLAMA2_BF16 = 30,   /* the upper half of a float32 */
+  LLAMA2_MXFP4 = 39,  /* blocks of 32 e2m1 and a power of two: 4.25 bits */
+  LLAMA2_Q8_F = 1000  /* llama2.c's version 2: groups of int8 and one float32 scale */
 } llama2_dtype;
 
 /* "f32", "q8_0", ...; NULL for a number that is none of them. Static. */
