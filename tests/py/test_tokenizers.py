@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vocabularies import BYTE, CONTROL, NORMAL, UNKNOWN, USER, CTokenizer, TokenizerError, Vocabulary, build_library
+from vocabularies import (
+    BYTE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER,
+    CTokenizer,
+    TokenizerError,
+    Vocabulary,
+    build_library,
+    words_of,
+)
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
 MILLION = 1_000_000
@@ -80,6 +91,11 @@ def build(library: ctypes.CDLL, vocabulary: Callable[[str], Vocabulary]) -> Iter
         tokenizer.close()
 
 
+def splits_of(peer: Any, rule: str) -> list[Any]:
+    """A rule of words in the tokenizers library."""
+    return [peer.pre_tokenizers.Split(peer.Regex(expression), "isolated") for expression in EXPRESSIONS[rule]]
+
+
 def peer_of(v: Vocabulary, rule: str) -> Any:
     """The same vocabulary in the tokenizers library."""
     peer = pytest.importorskip("tokenizers", reason="the tokenizers package is not installed")
@@ -87,13 +103,8 @@ def peer_of(v: Vocabulary, rule: str) -> Any:
     pairs = [tuple(merge.decode().split(" ")) for merge in v.merges]
     whole = rule in ("llama-bpe", "llama3", "llama-v3")
     tokenizer = peer.Tokenizer(peer.models.BPE({t: i for i, t in enumerate(texts)}, pairs, ignore_merges=whole))
-    split, byte_level = peer.pre_tokenizers.Split, peer.pre_tokenizers.ByteLevel
-    tokenizer.pre_tokenizer = peer.pre_tokenizers.Sequence(
-        [
-            *(split(peer.Regex(expression), "isolated") for expression in EXPRESSIONS[rule]),
-            byte_level(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    byte_level = peer.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = peer.pre_tokenizers.Sequence([*splits_of(peer, rule), byte_level])
     tokenizer.decoder = peer.decoders.ByteLevel()
     return tokenizer
 
@@ -121,6 +132,19 @@ def test_as_sentencepiece(data: Path, build: Callable[..., CTokenizer]) -> None:
         ids = tokenizer.encode(text)
         assert ids == peer.encode(text)
         assert "".join(tokenizer.stream(ids)) == peer.decode(ids) == text.replace("\u2581", " ")
+
+    check()
+
+
+@pytest.mark.parametrize("rule", EXPRESSIONS)
+def test_words_are_what_the_expressions_match(library: ctypes.CDLL, rule: str) -> None:
+    peer = pytest.importorskip("tokenizers", reason="the tokenizers package is not installed")
+    splitter = peer.pre_tokenizers.Sequence(splits_of(peer, rule))
+
+    @MANY
+    @given(TEXTS)
+    def check(text: str) -> None:
+        assert words_of(library, rule, text) == [word for word, _ in splitter.pre_tokenize_str(text)]
 
     check()
 
@@ -233,6 +257,10 @@ def test_user_defined_tokens_are_always_read(library: ctypes.CDLL) -> None:
     tokenizer = CTokenizer(library, small(add_space=0))
     assert tokenizer.encode("ab[u]a") == [AB, U, A]
     assert "".join(tokenizer.stream([SPACE_A])) == " a"
+    tokenizer.close()
+    tokenizer = CTokenizer(library, small(texts=[*small().texts[:U], b" u", b" uu"]))
+    assert tokenizer.encode(" ua") == [U, SPACE_A]
+    assert "".join(tokenizer.stream([U, SPACE_A])) == " ua"
     tokenizer.close()
 
 

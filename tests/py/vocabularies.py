@@ -121,6 +121,14 @@ class _Stream(ctypes.Structure):
     _fields_ = (("previous", ctypes.c_int32), ("n_pending", ctypes.c_int32), ("pending", ctypes.c_ubyte * 8))
 
 
+class _Words(ctypes.Structure):
+    _fields_ = (
+        ("rule", ctypes.c_int),
+        ("text", ctypes.c_char_p),
+        *((name, ctypes.c_size_t) for name in ("at", "end", "segment")),
+    )
+
+
 class _Error(ctypes.Structure):
     _fields_ = (
         ("status", ctypes.c_int),
@@ -141,9 +149,21 @@ def build_library(folder: Path) -> ctypes.CDLL:
     subprocess.run([*command, *map(str, SOURCES)], check=True)
     loaded = ctypes.CDLL(str(library))
     loaded.llama2_last_error.restype = ctypes.POINTER(_Error)
+    loaded.words_next.restype = ctypes.c_bool
     for name in ("stream_bound", "stream_push", "stream_end"):
         getattr(loaded, name).restype = ctypes.c_size_t
     return loaded
+
+
+def words_of(library: ctypes.CDLL, rule: str, text: str) -> list[str]:
+    """A text cut as a rule cuts it."""
+    data = text.encode()
+    w = _Words(library.words_named(rule.encode(), ctypes.c_size_t(len(rule))), data, 0, len(data), 0)
+    words, begin = [], 0
+    while library.words_next(ctypes.byref(w)):
+        words.append(data[begin : w.at].decode())
+        begin = w.at
+    return words
 
 
 def _span(text: bytes) -> _Span:
