@@ -178,7 +178,7 @@ int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer) {
 llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos, int eos,
                                       int32_t *tokens, size_t capacity, size_t *n_tokens) {
   assert(tokenizer && (text || n == 0) && (tokens || capacity == 0) && n_tokens);
-  return tokenizer_encode(tokenizer, text, n, bos != 0, eos != 0, tokens, capacity, n_tokens);
+  return tokenizer_encode(tokenizer, text, n, bos != 0, eos != 0, false, tokens, capacity, n_tokens);
 }
 
 size_t llama2_text_stream_bound(const llama2_tokenizer *tokenizer) {

@@ -3,6 +3,7 @@
 
 #include "text/tokenizer.h"
 #include "text/utf8.h"
+#include "text/vocabulary.h"
 
 static const char replacement[3] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
 
@@ -32,14 +33,20 @@ size_t stream_bound(const llama2_tokenizer *t) {
   return 3 * (size_t)t->longest + 3;
 }
 
+/* Whether encoding puts a space before the text that follows such a token. */
+static bool is_read_whole(const piece *p) {
+  return p->kind == PIECE_CONTROL || p->kind == PIECE_USER;
+}
+
 size_t stream_push(llama2_text_stream *s, const llama2_tokenizer *t, int32_t token, char *text) {
   const piece *p = &t->pieces[token];
-  bool first = s->previous == 0 || s->previous - 1 == t->bos;
+  bool first = s->previous == 0 || is_read_whole(&t->pieces[s->previous - 1]);
   s->previous = token + 1;
-  if (token == t->bos || token == t->eos) return 0;
+  if (p->kind == PIECE_CONTROL) return 0;
   if (p->byte >= 0) return feed(s, (unsigned char)p->byte, text);
+  bool spaced = first && t->add_space && p->kind != PIECE_USER;
   size_t n = 0;
-  for (int32_t i = first && p->length && p->text[0] == ' '; i < p->length; i++)
+  for (int32_t i = spaced && p->length && p->text[0] == ' '; i < p->length; i++)
     n += feed(s, (unsigned char)p->text[i], text + n);
   return n;
 }

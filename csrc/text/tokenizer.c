@@ -1,57 +1,86 @@
-/* text/tokenizer: reading the file, and text to tokens. */
+/* text/tokenizer: making a tokenizer from a vocabulary, and finding pieces in it. */
 #include "text/tokenizer.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/checked.h"
+#include "base/half.h"
 #include "base/memory.h"
-#include "text/utf8.h"
+#include "text/unicode.h"
+#include "text/vocabulary.h"
 
-/* The file. */
+#define COUNT_MAX (INT32_MAX / 4)
 
-#define ENTRY_HEADER 8 /* float32 score, int32 length */
-#define ENTRIES_MAX (1 << 24)
+static bool span_is(text_span s, const char *text) {
+  return s.length == strlen(text) && memcmp(s.text, text, s.length) == 0;
+}
+
+/* As much of a text as a message has room for. */
+static int shown(text_span s) {
+  return s.length < 40 ? (int)s.length : 40;
+}
+
+/* ---- bytes ---- */
 
 static int hex_digit(char c) {
   return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static int16_t byte_of(const char *text, int32_t length) {
-  if (length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
-  int high = hex_digit(text[3]), low = hex_digit(text[4]);
+static int16_t byte_of(text_span s) {
+  if (s.length != 6 || memcmp(s.text, "<0x", 3) != 0 || s.text[5] != '>') return -1;
+  int high = hex_digit(s.text[3]), low = hex_digit(s.text[4]);
   return high < 0 || low < 0 ? -1 : (int16_t)(16 * high + low);
 }
 
-/* Counts the entries, up to one more than `most` (0: all), and checks that each lies inside the file. */
-static llama2_status count_entries(const unsigned char *data, uint64_t size, const char *path, int32_t most,
-                                   int32_t *count) {
-  if (size < 4)
-    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %" PRIu64 " bytes are too few for a tokenizer, expected at least 4",
-                       path, size);
-  if (most == 0 || most > ENTRIES_MAX) most = ENTRIES_MAX;
-  uint64_t at = 4;
-  for (*count = 0; at < size && *count <= most; ++*count) {
-    uint64_t left = size - at;
-    int32_t length = left < ENTRY_HEADER ? 0 : load_i32(data + at + 4);
-    if (left < ENTRY_HEADER || length < 0 || (uint64_t)length > left - ENTRY_HEADER)
-      return status_fail(LLAMA2_ERR_TOKENIZER,
-                         "%s: entry %d at byte %" PRIu64 " needs %" PRId64 " bytes, but %" PRIu64
-                         " are left; the file is cut short, or not a tokenizer.bin",
-                         path, *count, at, (int64_t)length + ENTRY_HEADER, left);
-    at += ENTRY_HEADER + (uint64_t)length;
-  }
-  if (*count > ENTRIES_MAX) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: more than %d entries", path, ENTRIES_MAX);
-  return LLAMA2_OK;
+int32_t vocabulary_guess(text_span text) {
+  return byte_of(text) < 0 ? PIECE_NORMAL : PIECE_BYTE;
 }
 
-llama2_status tokenizer_count(const char *path, int32_t most, int32_t *count) {
-  file_map file;
-  RETURN_IF_FAILED(file_open(&file, path));
-  llama2_status status = count_entries(file.data, file.size, path, most, count);
-  file_close(&file);
-  return status;
+/* GPT-2's pieces name bytes by characters that can be printed: those of Latin-1 by themselves, the others by U+0100
+ * and what follows, in order. */
+#define BYTE_CODES 324
+
+static void fill_byte_codes(int16_t byte_of_code[BYTE_CODES]) {
+  for (int i = 0; i < BYTE_CODES; i++) byte_of_code[i] = -1;
+  for (int byte = 0, next = 256; byte < 256; byte++) {
+    bool printed = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+    byte_of_code[printed ? byte : next++] = (int16_t)byte;
+  }
 }
+
+/* Writes the bytes that a piece names. What names none stands for itself. Returns how many. */
+static size_t named_bytes(text_span s, const int16_t byte_of_code[BYTE_CODES], char *out) {
+  size_t n = 0;
+  for (size_t i = 0; i < s.length;) {
+    size_t length = (size_t)utf8_length((unsigned char)s.text[i]);
+    bool whole = length && length <= s.length - i && utf8_check(s.text + i, length) == length;
+    uint32_t code = whole ? unicode_code(s.text + i) : BYTE_CODES;
+    if (!whole) length = 1;
+    if (code < BYTE_CODES && byte_of_code[code] >= 0) {
+      out[n++] = (char)byte_of_code[code];
+    } else {
+      memcpy(out + n, s.text + i, length);
+      n += length;
+    }
+    i += length;
+  }
+  return n;
+}
+
+/* Writes a piece of SentencePiece's with spaces for U+2581. Returns its length. */
+static size_t spaced(text_span s, char *out) {
+  size_t n = 0;
+  for (size_t i = 0; i < s.length; n++) {
+    bool space = s.length - i >= 3 && memcmp(s.text + i, "\xe2\x96\x81", 3) == 0;
+    out[n] = space ? ' ' : s.text[i];
+    i += space ? 3 : 1;
+  }
+  return n;
+}
+
+/* ---- finding pieces and joints ---- */
 
 static uint32_t hash(const char *text, size_t n) { /* FNV-1a */
   uint32_t h = 2166136261u;
@@ -59,8 +88,7 @@ static uint32_t hash(const char *text, size_t n) { /* FNV-1a */
   return h ^ h >> 15;
 }
 
-/* The piece that reads text[0..n), or -1. Of equal pieces the first counts. */
-static int32_t find_piece(const llama2_tokenizer *t, const char *text, size_t n) {
+int32_t tokenizer_piece(const llama2_tokenizer *t, const char *text, size_t n) {
   if (n > (size_t)t->longest) return -1;
   for (uint32_t i = hash(text, n);; i++) {
     uint32_t slot = t->slots[i & (t->n_slots - 1)];
@@ -72,82 +100,230 @@ static int32_t find_piece(const llama2_tokenizer *t, const char *text, size_t n)
 
 static void add_piece(llama2_tokenizer *t, int32_t id) {
   const piece *p = &t->pieces[id];
-  if (find_piece(t, p->text, (size_t)p->length) >= 0) return;
+  if (p->length == 0 || tokenizer_piece(t, p->text, (size_t)p->length) >= 0) return;
   uint32_t i = hash(p->text, (size_t)p->length);
   while (t->slots[i & (t->n_slots - 1)]) i++;
   t->slots[i & (t->n_slots - 1)] = (uint32_t)id + 1;
 }
 
-static void read_entries(llama2_tokenizer *t) {
-  const unsigned char *data = (const unsigned char *)t->blob;
-  uint64_t at = 4;
-  t->longest = 1;
-  for (int32_t id = 0; id < t->vocab_size; id++) {
-    piece *p = &t->pieces[id];
-    p->score = load_f32(data + at);
-    p->length = load_i32(data + at + 4);
-    p->text = t->blob + at + ENTRY_HEADER;
-    p->byte = byte_of(p->text, p->length);
-    if (p->length > t->longest) t->longest = p->length;
-    at += ENTRY_HEADER + (uint64_t)p->length;
-  }
-  for (int b = 0; b < 256; b++) t->bytes[b] = t->unknown;
-  for (int32_t id = 0; id < t->vocab_size; id++) {
-    const piece *p = &t->pieces[id];
-    bool control = id == t->unknown || id == t->bos || id == t->eos; /* text never becomes one of these */
-    if (p->byte >= 0) {
-      if (t->bytes[p->byte] == t->unknown) t->bytes[p->byte] = id;
-    } else if (!control && p->length > 0) {
-      add_piece(t, id);
-    }
-  }
-  t->space = find_piece(t, " ", 1);
+static uint32_t hash_pair(int32_t left, int32_t right) {
+  uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9e3779b97f4a7c15);
+  return (uint32_t)(h >> 32);
 }
 
-/* Everything is read from a copy, since the file may be written to meanwhile. */
-static llama2_status copy_file(llama2_tokenizer *t, const char *path, uint64_t *size) {
-  file_map file;
-  RETURN_IF_FAILED(file_open(&file, path));
-  llama2_status status = LLAMA2_OK;
-  *size = file.size;
-  if (file.size > mem_available() || !(t->blob = mem_new(1, (size_t)file.size)))
-    status = status_fail_sized(LLAMA2_ERR_MEMORY, file.size, mem_available(), "%s: no memory for its %" PRIu64 " bytes",
-                               path, file.size);
-  else if (file.size)
-    memcpy(t->blob, file.data, (size_t)file.size);
-  file_close(&file);
-  return status;
+int32_t tokenizer_joint(const llama2_tokenizer *t, int32_t left, int32_t right) {
+  for (uint32_t i = hash_pair(left, right);; i++) {
+    uint32_t slot = t->joint_slots[i & (t->n_joint_slots - 1)];
+    if (!slot) return -1;
+    const joint *j = &t->joints[slot - 1];
+    if (j->left == left && j->right == right) return (int32_t)slot - 1;
+  }
 }
 
-static llama2_status fill(llama2_tokenizer *t, const char *path, int32_t vocab_size) {
-  uint64_t size;
-  int32_t count;
-  RETURN_IF_FAILED(copy_file(t, path, &size));
-  RETURN_IF_FAILED(count_entries((const unsigned char *)t->blob, size, path, vocab_size, &count));
-  if (vocab_size && count != vocab_size)
-    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %s%d tokens, but the model has %d; it belongs to another model",
-                       path, count > vocab_size ? "at least " : "", count, vocab_size);
-  if (count == 0) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds no tokens", path);
-  t->vocab_size = count;
-  t->unknown = 0;
-  t->bos = 1;
-  t->eos = 2;
-  for (t->n_slots = 16; t->n_slots < 2 * (uint32_t)count; t->n_slots *= 2) {
+static void add_joint(llama2_tokenizer *t, int32_t index) {
+  const joint *j = &t->joints[index];
+  if (tokenizer_joint(t, j->left, j->right) >= 0) return;
+  uint32_t i = hash_pair(j->left, j->right);
+  while (t->joint_slots[i & (t->n_joint_slots - 1)]) i++;
+  t->joint_slots[i & (t->n_joint_slots - 1)] = (uint32_t)index + 1;
+}
+
+/* ---- making one ---- */
+
+static llama2_status check_id(const vocabulary *v, const char *name, uint32_t id) {
+  if (id == VOCABULARY_NONE || id < v->n_pieces) return LLAMA2_OK;
+  return status_fail(LLAMA2_ERR_TOKENIZER, "%s: its %s token is %" PRIu32 ", but it holds %" PRIu64 " tokens", v->path,
+                     name, id, v->n_pieces);
+}
+
+static llama2_status check_vocabulary(const vocabulary *v) {
+  if (!span_is(v->model, "llama") && !span_is(v->model, "gpt2"))
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: its tokenizer is of model '%.*s', expected llama or gpt2", v->path,
+                       shown(v->model), v->model.text);
+  if (span_is(v->model, "gpt2") && v->pre.length && !words_named(v->pre.text, v->pre.length))
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: its tokenizer cuts words as '%.*s' does, expected one of %s", v->path,
+                       shown(v->pre), v->pre.text, WORDS_NAMES);
+  if (v->n_pieces == 0) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds no tokens", v->path);
+  if (v->n_pieces > COUNT_MAX || v->n_merges > COUNT_MAX)
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %" PRIu64 " tokens and %" PRIu64 " merges, expected at most %d",
+                       v->path, v->n_pieces, v->n_merges, COUNT_MAX);
+  RETURN_IF_FAILED(check_id(v, "BOS", v->bos));
+  RETURN_IF_FAILED(check_id(v, "EOS", v->eos));
+  RETURN_IF_FAILED(check_id(v, "unknown", v->unknown));
+  for (uint64_t id = 0; id < v->n_pieces; id++) {
+    const vocabulary_piece *p = &v->pieces[id];
+    if (p->kind < PIECE_NORMAL || p->kind > PIECE_BYTE)
+      return status_fail(LLAMA2_ERR_TOKENIZER, "%s: token %" PRIu64 " is of type %d, expected 1 to 6", v->path, id,
+                         p->kind);
+    if (p->text.length > COUNT_MAX)
+      return status_fail(LLAMA2_ERR_TOKENIZER, "%s: token %" PRIu64 " has %zu bytes, expected at most %d", v->path, id,
+                         p->text.length, COUNT_MAX);
+    if (p->kind == PIECE_BYTE && byte_of(p->text) < 0)
+      return status_fail(LLAMA2_ERR_TOKENIZER, "%s: token %" PRIu64 " is a byte and reads '%.*s', expected <0xHH>",
+                         v->path, id, shown(p->text), p->text.text);
   }
-  t->pieces = mem_new((size_t)count, sizeof *t->pieces);
-  t->slots = mem_new(t->n_slots, sizeof *t->slots);
-  if (!t->pieces || !t->slots)
-    return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)count * sizeof *t->pieces, mem_available(),
-                             "%s: no memory for its %d tokens", path, count);
-  read_entries(t);
   return LLAMA2_OK;
 }
 
-llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+/* A whole number in the order of the scores, the best first; that of -0 is that of 0. */
+static int32_t rank_of(float score) {
+  int32_t bits = (int32_t)half_f32_bits(score + 0.0f);
+  return ~(bits < 0 ? bits ^ INT32_MAX : bits);
+}
+
+static void copy_pieces(llama2_tokenizer *t, const vocabulary *v) {
+  int16_t byte_of_code[BYTE_CODES];
+  char *end = t->blob;
+  fill_byte_codes(byte_of_code);
+  t->longest = 1;
+  for (int32_t id = 0; id < t->vocab_size; id++) {
+    const vocabulary_piece *from = &v->pieces[id];
+    piece *p = &t->pieces[id];
+    p->text = end;
+    p->rank = rank_of(from->score);
+    p->kind = (int16_t)(id == t->bos || id == t->eos ? PIECE_CONTROL : from->kind);
+    p->byte = p->kind == PIECE_BYTE ? byte_of(from->text) : -1;
+    if (t->words == WORDS_NONE && !t->plain) {
+      p->length = (int32_t)spaced(from->text, end);
+    } else if (t->words != WORDS_NONE && p->kind == PIECE_NORMAL) {
+      p->length = (int32_t)named_bytes(from->text, byte_of_code, end);
+    } else {
+      if (from->text.length) memcpy(end, from->text.text, from->text.length);
+      p->length = (int32_t)from->text.length;
+    }
+    for (int32_t i = 1; i < p->length; i++) t->inner_spaces |= end[i] == ' ' && end[i - 1] != ' ';
+    end += p->length;
+    if (p->length > t->longest) t->longest = p->length;
+  }
+}
+
+static void index_pieces(llama2_tokenizer *t) {
+  for (int b = 0; b < 256; b++) t->bytes[b] = t->unknown;
+  for (int32_t id = 0; id < t->vocab_size; id++)
+    if (t->pieces[id].kind == PIECE_NORMAL) add_piece(t, id);
+  for (int32_t id = 0; id < t->vocab_size; id++)
+    if (t->pieces[id].kind == PIECE_USER) add_piece(t, id);
+  for (int32_t id = t->vocab_size - 1; id >= 0; id--)
+    if (t->pieces[id].byte >= 0) t->bytes[t->pieces[id].byte] = id;
+  for (int b = 0; b < 256 && t->words != WORDS_NONE; b++) {
+    int32_t id = tokenizer_piece(t, &(char){(char)b}, 1);
+    if (id >= 0) t->bytes[b] = id;
+  }
+}
+
+/* Only whole characters are read out of a text, so that what remains of it is whole too. */
+static bool is_marked(const piece *p) {
+  size_t n = (size_t)p->length;
+  return n && utf8_check(p->text, n) == n &&
+         (p->kind == PIECE_USER || p->kind == PIECE_CONTROL || p->kind == PIECE_UNKNOWN);
+}
+
+static int compare_marks(const void *a, const void *b) {
+  const piece *x = *(const piece *const *)a, *y = *(const piece *const *)b;
+  int order = memcmp(x->text, y->text, (size_t)(x->length < y->length ? x->length : y->length));
+  if (order == 0) order = (x->length > y->length) - (x->length < y->length);
+  return order ? order : (x > y) - (x < y);
+}
+
+static void sort_marks(llama2_tokenizer *t) {
+  for (int32_t id = 0; id < t->vocab_size; id++)
+    if (is_marked(&t->pieces[id])) t->marks[t->n_marks++] = &t->pieces[id];
+  qsort(t->marks, (size_t)t->n_marks, sizeof *t->marks, compare_marks);
+  for (int32_t i = 0; i < t->n_marks; i++) t->mark_begins[(unsigned char)t->marks[i]->text[0]] = true;
+}
+
+/* scratch: room for the longest merge. */
+static llama2_status read_merges(llama2_tokenizer *t, const vocabulary *v, char *scratch) {
+  int16_t byte_of_code[BYTE_CODES];
+  fill_byte_codes(byte_of_code);
+  for (int32_t i = 0; i < t->n_joints; i++) {
+    text_span merge = v->merges[i];
+    const char *space = merge.length > 1 ? memchr(merge.text + 1, ' ', merge.length - 1) : NULL;
+    size_t cut = space ? (size_t)(space - merge.text) : 0;
+    if (!space || cut + 1 == merge.length)
+      return status_fail(LLAMA2_ERR_TOKENIZER, "%s: merge %d is '%.*s', expected two pieces parted by a space", v->path,
+                         i, shown(merge), merge.text);
+    size_t left = named_bytes((text_span){merge.text, cut}, byte_of_code, scratch);
+    size_t both = left + named_bytes((text_span){space + 1, merge.length - cut - 1}, byte_of_code, scratch + left);
+    joint *j = &t->joints[i];
+    j->left = tokenizer_piece(t, scratch, left);
+    j->right = tokenizer_piece(t, scratch + left, both - left);
+    j->whole = tokenizer_piece(t, scratch, both);
+    if (j->left < 0 || j->right < 0 || j->whole < 0)
+      return status_fail(LLAMA2_ERR_TOKENIZER, "%s: merge %d is '%.*s', but %s is not a token", v->path, i,
+                         shown(merge), merge.text,
+                         j->left < 0    ? "the first"
+                         : j->right < 0 ? "the second"
+                                        : "what they make");
+    add_joint(t, i);
+  }
+  return LLAMA2_OK;
+}
+
+/* A power of two that leaves a hash table at least half empty. */
+static uint32_t slots_for(int32_t n) {
+  uint32_t slots = 16;
+  while (slots < 2 * (uint32_t)n) slots *= 2;
+  return slots;
+}
+
+static int32_t id_or_none(uint32_t id) {
+  return id == VOCABULARY_NONE ? -1 : (int32_t)id;
+}
+
+static bool choose(vocabulary_choice choice, bool usual) {
+  return choice == VOCABULARY_USUAL ? usual : choice == VOCABULARY_YES;
+}
+
+static void set_rules(llama2_tokenizer *t, const vocabulary *v) {
+  bool cut = span_is(v->model, "gpt2");
+  if (cut) t->words = v->pre.length ? words_named(v->pre.text, v->pre.length) : WORDS_DEFAULT;
+  t->vocab_size = (int32_t)v->n_pieces;
+  t->n_joints = cut ? (int32_t)v->n_merges : 0;
+  t->bos = id_or_none(v->bos);
+  t->eos = id_or_none(v->eos);
+  t->unknown = id_or_none(v->unknown);
+  t->add_bos = t->bos >= 0 && choose(v->add_bos, !cut || t->words == WORDS_LLAMA3);
+  t->add_eos = t->eos >= 0 && choose(v->add_eos, false);
+  t->plain = v->plain && !cut;
+  t->whole_words = t->words == WORDS_LLAMA3;
+  t->n_slots = slots_for(t->vocab_size);
+  t->n_joint_slots = slots_for(t->n_joints);
+}
+
+llama2_status tokenizer_build(const vocabulary *v, llama2_tokenizer **tokenizer) {
+  RETURN_IF_FAILED(check_vocabulary(v));
+  uint64_t text = 0, merge = 0;
+  size_t n_marks = 2; /* BOS and EOS are control tokens whatever the file says */
+  for (uint64_t id = 0; id < v->n_pieces; id++) {
+    text = size_add(text, v->pieces[id].text.length);
+    n_marks += v->pieces[id].kind != PIECE_NORMAL;
+  }
+  for (uint64_t i = 0; i < v->n_merges; i++)
+    if (v->merges[i].length > merge) merge = v->merges[i].length;
   llama2_tokenizer *t = mem_new(1, sizeof *t);
-  if (!t)
-    return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *t, mem_available(), "%s: no memory for its description", path);
-  llama2_status status = fill(t, path, vocab_size);
+  char *scratch = mem_new((size_t)merge, 1);
+  llama2_status status = LLAMA2_OK;
+  if (t) {
+    set_rules(t, v);
+    t->pieces = mem_new((size_t)t->vocab_size, sizeof *t->pieces);
+    t->blob = mem_new((size_t)text, 1);
+    t->slots = mem_new(t->n_slots, sizeof *t->slots);
+    t->joints = mem_new((size_t)t->n_joints, sizeof *t->joints);
+    t->joint_slots = mem_new(t->n_joint_slots, sizeof *t->joint_slots);
+    t->marks = mem_new(n_marks, sizeof *t->marks);
+  }
+  if (t && scratch && t->pieces && t->blob && t->slots && t->joints && t->joint_slots && t->marks) {
+    copy_pieces(t, v);
+    index_pieces(t);
+    sort_marks(t);
+    t->add_space = t->words == WORDS_NONE && choose(v->add_space, true) && tokenizer_piece(t, " ", 1) >= 0;
+    status = read_merges(t, v, scratch);
+  } else {
+    status = status_fail_sized(LLAMA2_ERR_MEMORY, text + v->n_pieces * sizeof(piece) + v->n_merges * sizeof(joint),
+                               mem_available(), "%s: no memory for its %" PRIu64 " tokens", v->path, v->n_pieces);
+  }
+  mem_free(scratch);
   if (status == LLAMA2_OK)
     *tokenizer = t;
   else
@@ -157,147 +333,11 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
 
 void tokenizer_free(llama2_tokenizer *t) {
   if (!t) return;
+  mem_free(t->marks);
+  mem_free(t->joint_slots);
+  mem_free(t->joints);
   mem_free(t->slots);
   mem_free(t->blob);
   mem_free(t->pieces);
   mem_free(t);
-}
-
-/* Text to tokens. */
-
-/* A stretch of text that is one token so far; a doubly linked list in an array. */
-typedef struct symbol {
-  int32_t previous, next; /* -1 at the ends */
-  uint32_t start, length; /* length 0: merged into the one before */
-  int32_t token;
-} symbol;
-
-/* Two neighbours that could be one token. */
-typedef struct merge {
-  float score;
-  int32_t left;
-  uint32_t length; /* of both together: tells whether the pair still is what it was */
-  int32_t token;
-} merge;
-
-typedef struct encoder {
-  const llama2_tokenizer *t;
-  const char *text;
-  symbol *symbols;
-  merge *heap;
-  size_t n_heap;
-} encoder;
-
-/* The better score first, of equals the one further left. */
-static bool merge_before(const merge *a, const merge *b) {
-  return a->score != b->score ? a->score > b->score : a->left < b->left;
-}
-
-static void heap_push(encoder *e, merge m) {
-  size_t at = e->n_heap++;
-  for (; at && merge_before(&m, &e->heap[(at - 1) / 2]); at = (at - 1) / 2) e->heap[at] = e->heap[(at - 1) / 2];
-  e->heap[at] = m;
-}
-
-static merge heap_pop(encoder *e) {
-  merge top = e->heap[0], last = e->heap[--e->n_heap];
-  size_t at = 0;
-  for (size_t child; (child = 2 * at + 1) < e->n_heap; at = child) {
-    if (child + 1 < e->n_heap && merge_before(&e->heap[child + 1], &e->heap[child])) child++;
-    if (!merge_before(&e->heap[child], &last)) break;
-    e->heap[at] = e->heap[child];
-  }
-  e->heap[at] = last;
-  return top;
-}
-
-/* Bytes and the unknown token do not merge. */
-static bool mergeable(const encoder *e, const symbol *s) {
-  return s->token != e->t->unknown && e->t->pieces[s->token].byte < 0;
-}
-
-static void consider(encoder *e, int32_t left) {
-  if (left < 0 || e->symbols[left].next < 0) return;
-  const symbol *a = &e->symbols[left], *b = &e->symbols[a->next];
-  if (!mergeable(e, a) || !mergeable(e, b)) return;
-  int32_t token = find_piece(e->t, e->text + a->start, a->length + b->length);
-  if (token >= 0) heap_push(e, (merge){e->t->pieces[token].score, left, a->length + b->length, token});
-}
-
-static void merge_all(encoder *e) {
-  while (e->n_heap) {
-    merge m = heap_pop(e);
-    symbol *a = &e->symbols[m.left];
-    if (a->length == 0 || a->next < 0) continue;
-    symbol *b = &e->symbols[a->next];
-    if (a->length + b->length != m.length) continue; /* one of them has merged since */
-    a->length = m.length;
-    a->token = m.token;
-    a->next = b->next;
-    b->length = 0;
-    if (a->next >= 0) e->symbols[a->next].previous = m.left;
-    consider(e, a->previous);
-    consider(e, m.left);
-  }
-}
-
-/* One symbol per character, or per byte of a character that the vocabulary lacks. Returns how many. */
-static int32_t split(encoder *e, size_t n) {
-  const llama2_tokenizer *t = e->t;
-  int32_t count = 0;
-  for (size_t i = 0; i < n;) {
-    size_t length = (size_t)utf8_length((unsigned char)e->text[i]);
-    int32_t token = find_piece(t, e->text + i, length);
-    size_t step = token >= 0 ? length : 1;
-    for (size_t end = i + length; i < end; i += step) {
-      int32_t id = token >= 0 ? token : t->bytes[(unsigned char)e->text[i]];
-      e->symbols[count] = (symbol){count - 1, count + 1, (uint32_t)i, (uint32_t)step, id};
-      count++;
-    }
-  }
-  if (count) e->symbols[count - 1].next = -1;
-  return count;
-}
-
-llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size_t n, bool bos, bool eos,
-                               int32_t *tokens, size_t capacity, size_t *n_tokens) {
-  size_t bad = utf8_check(text, n);
-  if (bad < n)
-    return status_fail(LLAMA2_ERR_TEXT, "the text is not valid UTF-8 at byte %zu (0x%02x)", bad,
-                       (unsigned char)text[bad]);
-  if (n > INT32_MAX / 4)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "a text of %zu bytes, expected at most %d", n, INT32_MAX / 4);
-  size_t prefix = n && t->space >= 0 ? 1 : 0, length = prefix + n;
-  /* Each byte begins at most one merge; each merge at most two more. */
-  symbol *symbols = mem_new(length, sizeof *symbols);
-  merge *heap = mem_new(length, 3 * sizeof *heap);
-  char *spaced = mem_new(length, 1);
-  llama2_status status = LLAMA2_OK;
-  if (!symbols || !heap || !spaced) {
-    status = status_fail_sized(LLAMA2_ERR_MEMORY, length * (sizeof *symbols + 3 * sizeof *heap), mem_available(),
-                               "no memory to encode a text of %zu bytes", n);
-  } else {
-    if (prefix) spaced[0] = ' ';
-    if (n) memcpy(spaced + prefix, text, n);
-    encoder e = {t, spaced, symbols, heap, 0};
-    int32_t count = split(&e, length);
-    for (int32_t i = 0; i < count; i++) consider(&e, i);
-    merge_all(&e);
-    size_t found = bos ? 1 : 0;
-    for (int32_t i = count ? 0 : -1; i >= 0; i = symbols[i].next) found++;
-    found += eos ? 1 : 0;
-    if (found > capacity) {
-      status = status_fail(LLAMA2_ERR_ARGUMENT, "room for %zu tokens, but the text has %zu", capacity, found);
-    } else {
-      size_t at = 0;
-      if (bos) tokens[at++] = t->bos;
-      for (int32_t i = count ? 0 : -1; i >= 0; i = symbols[i].next) tokens[at++] = symbols[i].token;
-      if (eos) tokens[at++] = t->eos;
-      *n_tokens = at;
-    }
-  }
-  mem_free(spaced);
-  mem_free(heap);
-  mem_free(symbols);
-  return status;
 }

@@ -1,0 +1,116 @@
+/* text/llama2c: reading llama2.c's tokenizer.bin. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "text/tokenizer.h"
+#include "text/vocabulary.h"
+
+#define ENTRY_HEADER 8 /* float32 score, int32 length */
+#define ENTRIES_MAX (1 << 24)
+
+enum { UNKNOWN, BOS, EOS }; /* their ids, always */
+
+/* Counts the entries, up to one more than `most` (0: all), and checks that each lies inside the file. */
+static llama2_status count_entries(const unsigned char *data, uint64_t size, const char *path, int32_t most,
+                                   int32_t *count) {
+  if (size < 4)
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %" PRIu64 " bytes are too few for a tokenizer, expected at least 4",
+                       path, size);
+  if (most == 0 || most > ENTRIES_MAX) most = ENTRIES_MAX;
+  uint64_t at = 4;
+  for (*count = 0; at < size && *count <= most; ++*count) {
+    uint64_t left = size - at;
+    int32_t length = left < ENTRY_HEADER ? 0 : load_i32(data + at + 4);
+    if (left < ENTRY_HEADER || length < 0 || (uint64_t)length > left - ENTRY_HEADER)
+      return status_fail(LLAMA2_ERR_TOKENIZER,
+                         "%s: entry %d at byte %" PRIu64 " needs %" PRId64 " bytes, but %" PRIu64
+                         " are left; the file is cut short, or not a tokenizer.bin",
+                         path, *count, at, (int64_t)length + ENTRY_HEADER, left);
+    at += ENTRY_HEADER + (uint64_t)length;
+  }
+  if (*count > ENTRIES_MAX) return status_fail(LLAMA2_ERR_TOKENIZER, "%s: more than %d entries", path, ENTRIES_MAX);
+  return LLAMA2_OK;
+}
+
+llama2_status tokenizer_count(const char *path, int32_t most, int32_t *count) {
+  file_map file;
+  RETURN_IF_FAILED(file_open(&file, path));
+  llama2_status status = count_entries(file.data, file.size, path, most, count);
+  file_close(&file);
+  return status;
+}
+
+/* <s> and </s> stand between newlines in the file. */
+static text_span without_newlines(text_span s) {
+  if (s.length && s.text[0] == '\n') s = (text_span){s.text + 1, s.length - 1};
+  if (s.length && s.text[s.length - 1] == '\n') s.length--;
+  return s;
+}
+
+static void read_entries(vocabulary_piece *pieces, int32_t count, const unsigned char *data) {
+  uint64_t at = 4;
+  for (int32_t id = 0; id < count; id++) {
+    vocabulary_piece *p = &pieces[id];
+    p->score = load_f32(data + at);
+    p->text = (text_span){(const char *)data + at + ENTRY_HEADER, (size_t)load_i32(data + at + 4)};
+    at += ENTRY_HEADER + p->text.length;
+    if (id == BOS || id == EOS) p->text = without_newlines(p->text);
+    p->kind = id == UNKNOWN ? PIECE_UNKNOWN : id == BOS || id == EOS ? PIECE_CONTROL : vocabulary_guess(p->text);
+  }
+}
+
+/* Everything is read from a copy, since the file may be written to meanwhile. The caller frees it. */
+static llama2_status copy_file(const char *path, unsigned char **data, uint64_t *size) {
+  file_map file;
+  RETURN_IF_FAILED(file_open(&file, path));
+  llama2_status status = LLAMA2_OK;
+  *size = file.size;
+  if (file.size > mem_available() || !(*data = mem_new(1, (size_t)file.size)))
+    status = status_fail_sized(LLAMA2_ERR_MEMORY, file.size, mem_available(), "%s: no memory for its %" PRIu64 " bytes",
+                               path, file.size);
+  else if (file.size)
+    memcpy(*data, file.data, (size_t)file.size);
+  file_close(&file);
+  return status;
+}
+
+static llama2_status build(const char *path, const unsigned char *data, int32_t count, llama2_tokenizer **tokenizer) {
+  vocabulary_piece *pieces = mem_new((size_t)count, sizeof *pieces);
+  if (!pieces)
+    return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)count * sizeof *pieces, mem_available(),
+                             "%s: no memory for its %d tokens", path, count);
+  read_entries(pieces, count, data);
+  vocabulary v = {
+      .path = path,
+      .model = {"llama", 5},
+      .pieces = pieces,
+      .n_pieces = (uint64_t)count,
+      .unknown = UNKNOWN,
+      .bos = count > BOS ? BOS : VOCABULARY_NONE,
+      .eos = count > EOS ? EOS : VOCABULARY_NONE,
+      .add_bos = VOCABULARY_YES,
+      .add_eos = VOCABULARY_NO,
+      .add_space = VOCABULARY_YES,
+      .plain = true,
+  };
+  llama2_status status = tokenizer_build(&v, tokenizer);
+  mem_free(pieces);
+  return status;
+}
+
+llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+  unsigned char *data = NULL;
+  uint64_t size;
+  int32_t count;
+  llama2_status status = copy_file(path, &data, &size);
+  if (status == LLAMA2_OK) status = count_entries(data, size, path, vocab_size, &count);
+  if (status == LLAMA2_OK && vocab_size && count != vocab_size)
+    status = status_fail(LLAMA2_ERR_TOKENIZER,
+                         "%s: holds %s%d tokens, but the model has %d; it belongs to another model", path,
+                         count > vocab_size ? "at least " : "", count, vocab_size);
+  if (status == LLAMA2_OK) status = build(path, data, count, tokenizer);
+  mem_free(data);
+  return status;
+}

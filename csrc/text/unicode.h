@@ -1,0 +1,42 @@
+/* text/unicode: what class a character is of. */
+#ifndef TEXT_UNICODE_H
+#define TEXT_UNICODE_H
+
+#include <stdint.h>
+
+#include "text/unicode_tables.h"
+#include "text/utf8.h"
+
+/* In the order of the table: \p{L}, \p{N}, \p{P}, and White_Space. */
+typedef enum unicode_class {
+  UNICODE_OTHER,
+  UNICODE_LETTER,
+  UNICODE_NUMBER,
+  UNICODE_PUNCTUATION,
+  UNICODE_SPACE
+} unicode_class;
+
+static inline unicode_class unicode_class_of(uint32_t code) {
+  uint32_t low = 0, high = sizeof unicode_stretches / sizeof *unicode_stretches;
+  while (high - low > 1) {
+    uint32_t middle = (low + high) / 2;
+    if (unicode_stretches[middle] >> 3 <= code)
+      low = middle;
+    else
+      high = middle;
+  }
+  return (unicode_class)(unicode_stretches[low] & 7);
+}
+
+/* The code point of the character that begins at `text`, which is whole. */
+static inline uint32_t unicode_code(const char *text) {
+  const unsigned char *p = (const unsigned char *)text;
+  switch (utf8_length(p[0])) {
+    case 2: return (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
+    case 3: return (p[0] & 0xfu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+    case 4: return (p[0] & 7u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
+    default: return p[0];
+  }
+}
+
+#endif
