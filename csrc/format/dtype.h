@@ -11,8 +11,12 @@
 
 #include "llama2.h"
 
+enum { LLAMA2_F16 = 1, LLAMA2_BF16 = 30 }; /* in files only; numbered as in GGUF files, as all of llama2_dtype are */
+
 #define DTYPES(X)                      \
   X(F32, LLAMA2_F32, "f32", 1, 4)      \
+  X(F16, LLAMA2_F16, "f16", 1, 2)      \
+  X(BF16, LLAMA2_BF16, "bf16", 1, 2)   \
   X(Q8_0, LLAMA2_Q8_0, "q8_0", 32, 34) \
   X(Q8_F, LLAMA2_Q8_F, "q8_f", 32, 36)
 
@@ -30,7 +34,7 @@ const dtype_traits *dtype_find(int32_t id);
 
 /* A matrix, or a vector (rows 1), inside a mapped file. Not aligned. */
 typedef struct tensor {
-  int32_t dtype; /* F32 or Q8_F */
+  int32_t dtype;
   int64_t rows, cols;
   const unsigned char *data;   /* (rows, cols) values, row-major, little endian */
   uint64_t bytes;              /* of data and scales together, which follow one another */
@@ -38,7 +42,7 @@ typedef struct tensor {
   int64_t group;
 } tensor;
 
-/* Values [first, first + n) of row `row` as float32, exactly. */
+/* Values [first, first + n) of row `row` as float32, exactly. The type is one of DTYPES. */
 void tensor_values(const tensor *t, int64_t row, int64_t first, int64_t n, float *out);
 
 #endif
