@@ -250,11 +250,11 @@ static llama2_status read_tensor(reader *r, uint64_t alignment, gguf_info *t) {
                    b->name, b->values);
   t->type = (int32_t)type;
   t->bytes = values == SIZE_BAD ? SIZE_BAD : size_mul(values / b->values, b->bytes);
-  if (t->bytes > r->size)
+  if (t->bytes == SIZE_BAD)
     return damaged(r,
                    "the shape of %s, %" PRId64 " x %" PRId64 " x %" PRId64 " x %" PRId64
-                   " of %s, needs more bytes than the %" PRIu64 " of the file; it is cut short or damaged",
-                   name.text, t->dims[0], t->dims[1], t->dims[2], t->dims[3], b->name, r->size);
+                   " of %s, overflows; the file is damaged",
+                   name.text, t->dims[0], t->dims[1], t->dims[2], t->dims[3], b->name);
   r->at += 4;
   t->offset = load_u64(r->data + r->at);
   if (t->offset % alignment)
