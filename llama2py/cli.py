@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     run = command("run", _run, "tell a story", "llama2py run stories15M.bin -t 0.8 -n 256 -i 'Once upon a time'")
-    run.add_argument("checkpoint", metavar="CHECKPOINT", help="a llama2.c .bin file")
+    run.add_argument("checkpoint", metavar="CHECKPOINT", help="a llama2.c .bin or a GGUF file")
     run.add_argument("-t", "--temperature", type=float, default=1.0, metavar="T", help="0: greedy (1.0)")
     run.add_argument("-p", "--top-p", type=float, default=0.9, metavar="P", help="0 or 1: off (0.9)")
     run.add_argument("-s", "--seed", type=int, default=0, metavar="SEED", help="random seed (the time)")
@@ -116,11 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print one JSON object when done, instead of the text")
 
     info = command("info", _info, "describe a checkpoint", "llama2py info stories15M.bin")
-    info.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin file")
+    info.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
     info.add_argument("--json", action="store_true", help="print a JSON object")
 
     fit = command("fit", _fit, "say whether a checkpoint fits in memory", "llama2py fit llama2_7b.bin --quant q8_0")
-    fit.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin file")
+    fit.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
     _add_sizes(fit, batch=True)
     fit.add_argument("--json", action="store_true", help="print a JSON object")
     return parser

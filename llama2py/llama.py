@@ -49,7 +49,7 @@ os.register_at_fork(after_in_child=_forget_threads)
 class Llama:
     """A model, ready to run.
 
-    path: a checkpoint in llama2.c's .bin format.
+    path: a checkpoint: llama2.c's .bin, or a GGUF file (of several, the first).
     tokenizer: a Tokenizer or the path of one; None looks beside the checkpoint once text is wanted.
     quantize: "q8_0" makes a float checkpoint's matrices int8 while loading, 8.5 bits a weight.
     threads: how many compute; None takes the cores this process may really use. Never changes a result.

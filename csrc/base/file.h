@@ -23,6 +23,12 @@ void file_done(const file_map *file, const void *data, uint64_t n);
 static inline uint32_t load_u32(const unsigned char *p) {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
+static inline uint16_t load_u16(const unsigned char *p) {
+  return (uint16_t)(p[0] | p[1] << 8);
+}
+static inline uint64_t load_u64(const unsigned char *p) {
+  return load_u32(p) | (uint64_t)load_u32(p + 4) << 32;
+}
 static inline int32_t load_i32(const unsigned char *p) {
   return (int32_t)load_u32(p);
 }

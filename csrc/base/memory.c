@@ -30,6 +30,11 @@ void *mem_new(size_t n, size_t size) {
   return calloc(n ? n : 1, size ? size : 1);
 }
 
+void *mem_resize(void *old, size_t n, size_t size) {
+  assert(!forbidden);
+  return reallocarray(old, n ? n : 1, size ? size : 1);
+}
+
 void mem_free(void *pointer) {
   free(pointer);
 }

@@ -16,6 +16,8 @@
 
 /* n zeroed objects of `size` bytes, or NULL. Free with mem_free(). */
 void *mem_new(size_t n, size_t size);
+/* Room for n of them where `old` was; what is new is not zeroed. NULL leaves `old` as it is. */
+void *mem_resize(void *old, size_t n, size_t size);
 void mem_free(void *pointer);
 
 typedef struct arena {

@@ -33,32 +33,57 @@ static void keep_q8_f(const matrix *m, unsigned char *panel, int lane, const ten
     d[b * LANES + lane] = load_f32(t->scales + (first + b * QBLOCK) / t->group * 4);
 }
 
-bool matrix_keeps(const tensor *t) {
-  return t->dtype == LLAMA2_Q8_F && t->cols % QBLOCK == 0 && t->group % QBLOCK == 0;
+static void keep_q8_0(const matrix *m, unsigned char *panel, int lane, const tensor *t, int64_t row) {
+  const unsigned char *block = t->data + row * (m->cols / QBLOCK) * (2 + QBLOCK);
+  uint16_t *d = (uint16_t *)matrix_scales(m, panel);
+  for (int64_t b = 0; b < m->cols / QBLOCK; b++, block += 2 + QBLOCK) {
+    d[b * LANES + lane] = load_u16(block);
+    for (int i = 0; i < QBLOCK; i += 4) {
+      uint32_t q = load_u32(block + 2 + i) ^ 0x80808080u; /* adds 128 to each */
+      memcpy(panel + q8_index(b * QBLOCK + i, lane), &q, 4);
+    }
+  }
 }
 
-void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES], pack_q8_0_fn *pack_q8_0) {
+bool matrix_keeps(const tensor *t) {
+  return t->dtype == LLAMA2_Q8_0 || (t->dtype == LLAMA2_Q8_F && t->cols % QBLOCK == 0 && t->group % QBLOCK == 0);
+}
+
+static bool keeps_row(const matrix *m, const matrix_source *source) {
+  return source->tensor && source->tensor->dtype == m->dtype && matrix_keeps(source->tensor);
+}
+
+/* Rows that are not kept as they are, by way of their values. Those that are become zeros. */
+static void pack_values(const matrix *m, unsigned char *out, const matrix_source sources[LANES],
+                        pack_q8_0_fn *pack_q8_0) {
   enum { CHUNK = 8 * QBLOCK }; /* columns at a time: few enough for the first cache */
-  unsigned char *out = m->data + (uint64_t)panel * m->panel_bytes;
-  if (m->dtype == LLAMA2_Q8_F) {
-    memset(out, 128, (size_t)(m->k * LANES));
-    for (int lane = 0; lane < LANES; lane++)
-      if (sources[lane].tensor) keep_q8_f(m, out, lane, sources[lane].tensor, sources[lane].row);
-    return;
-  }
   for (int64_t first = 0; first < m->cols; first += CHUNK) {
     int64_t n = m->cols - first < CHUNK ? m->cols - first : CHUNK;
     _Alignas(MEM_ALIGN) float block[CHUNK * LANES], values[CHUNK];
     float *lanes = m->dtype == LLAMA2_F32 ? (float *)out + first * LANES : block;
     if (lanes == block) memset(block, 0, sizeof block);
     for (int lane = 0; lane < LANES; lane++) {
-      if (!sources[lane].tensor) continue;
+      if (!sources[lane].tensor || keeps_row(m, &sources[lane])) continue;
       tensor_values(sources[lane].tensor, sources[lane].row, first, n, values);
       for (int64_t k = 0; k < n; k++) lanes[k * LANES + lane] = values[k];
     }
     for (int64_t k = 0; lanes == block && k < n; k += QBLOCK)
       pack_q8_0(block + k * LANES, out + (first + k) * LANES,
                 (uint16_t *)matrix_scales(m, out) + (first + k) / QBLOCK * LANES);
+  }
+}
+
+void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES], pack_q8_0_fn *pack_q8_0) {
+  unsigned char *out = m->data + (uint64_t)panel * m->panel_bytes;
+  bool all = m->dtype != LLAMA2_F32;
+  for (int lane = 0; lane < LANES; lane++) all = all && (!sources[lane].tensor || keeps_row(m, &sources[lane]));
+  if (all)
+    memset(out, 128, (size_t)(m->k * LANES));
+  else
+    pack_values(m, out, sources, pack_q8_0);
+  for (int lane = 0; lane < LANES; lane++) {
+    if (!keeps_row(m, &sources[lane])) continue;
+    (m->dtype == LLAMA2_Q8_0 ? keep_q8_0 : keep_q8_f)(m, out, lane, sources[lane].tensor, sources[lane].row);
   }
 }
 

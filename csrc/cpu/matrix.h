@@ -50,15 +50,16 @@ typedef struct matrix_source {
   int64_t row;
 } matrix_source;
 
-/* Whether blocks of QBLOCK values of a Q8_F tensor each lie inside one group, so that they can be kept as they are. */
+/* Whether a tensor's integers can be kept as they are, in a matrix of its type: they come in blocks of QBLOCK, each of
+ * one row and with one scale. */
 bool matrix_keeps(const tensor *t);
 
 /* A block of 16 rows of weights, x: (QBLOCK, LANES), to Q8_0: q is the block's bytes in the panel, scales its float16.
  */
 typedef void pack_q8_0_fn(const float *x, uint8_t *q, uint16_t *scales);
 
-/* Packs one panel, of any dtype from any; a Q8_F panel needs tensors that matrix_keeps() accepts. Panels start as
- * zeros. */
+/* Packs one panel, of any dtype from any; rows of its own type that matrix_keeps() accepts are kept as they are, and a
+ * Q8_F panel needs such. Panels start as zeros. */
 void matrix_pack(matrix *m, int64_t panel, const matrix_source sources[LANES], pack_q8_0_fn *pack_q8_0);
 
 /* Row `row` as float32: out[0..cols). */

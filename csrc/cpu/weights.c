@@ -72,10 +72,12 @@ typedef struct builder {
   int32_t dtype;    /* of the layers' matrices */
 } builder;
 
-/* An integer tensor keeps its values where its groups allow it; else it becomes what holds it exactly, or what was
- * asked. */
-static int32_t packed_dtype(const builder *b, const tensor *t) {
-  if (matrix_keeps(t)) return LLAMA2_Q8_F;
+/* Integer tensors keep their values where their blocks allow it and all parts are alike; else a matrix becomes what
+ * holds it exactly, or what was asked. */
+static int32_t packed_dtype(const builder *b, int n_parts, const tensor *parts) {
+  bool kept = true;
+  for (int i = 0; i < n_parts; i++) kept = kept && matrix_keeps(&parts[i]) && parts[i].dtype == parts[0].dtype;
+  if (kept) return parts[0].dtype;
   return b->quantize == LLAMA2_Q8_0 ? LLAMA2_Q8_0 : LLAMA2_F32;
 }
 
@@ -91,7 +93,7 @@ static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*lo
     p.parts[i] = checkpoint_tensor(b->c, parts[i], layer);
     if (p.parts[i].bytes > b->largest) b->largest = p.parts[i].bytes;
   }
-  m->data = arena_take(&b->w->arena, matrix_shape(m, packed_dtype(b, &p.parts[0]), rows, p.parts[0].cols));
+  m->data = arena_take(&b->w->arena, matrix_shape(m, packed_dtype(b, n_parts, p.parts), rows, p.parts[0].cols));
   if (!m->data || atomic_load(&b->cancel)) return;
   team_loop(b->team, m->n_panels, 8, pack_panels, &p, &b->cancel, b->progress ? tell_progress : NULL, b);
   for (int i = 0; i < n_parts; i++) checkpoint_done(b->c, &p.parts[i]);

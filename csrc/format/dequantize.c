@@ -30,12 +30,8 @@ void q4_k_scales(const uint8_t packed[12], uint8_t scales[8], uint8_t minima[8])
   }
 }
 
-static uint32_t load_u16(const uint8_t *p) {
-  return (uint32_t)p[0] | (uint32_t)p[1] << 8;
-}
-
 static float load_half(const uint8_t *p) {
-  return half_to_f32((uint16_t)load_u16(p));
+  return half_to_f32(load_u16(p));
 }
 
 static void dequantize_f32(const block_f32 *b, float *out) {
@@ -47,7 +43,7 @@ static void dequantize_f16(const block_f16 *b, float *out) {
 }
 
 static void dequantize_bf16(const block_bf16 *b, float *out) {
-  *out = half_bits_f32(load_u16(b->value) << 16);
+  *out = half_bits_f32((uint32_t)load_u16(b->value) << 16);
 }
 
 static void dequantize_q8_0(const block_q8_0 *b, float *out) {

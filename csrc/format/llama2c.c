@@ -43,9 +43,9 @@ static llama2_status read_header(llama2c_file *f, const char *path, uint64_t *he
     return status_fail(LLAMA2_ERR_FORMAT,
                        "%s: %" PRIu64 " bytes are too few for a checkpoint header, expected at least %d", path, size,
                        HEADER_V0);
-  if (memcmp(p, "GGUF", 4) == 0 || memcmp(p, "PK\3\4", 4) == 0)
-    return status_fail(LLAMA2_ERR_FORMAT, "%s: a %s file; expected a llama2.c checkpoint (.bin)", path,
-                       p[0] == 'G' ? "GGUF" : "zip or PyTorch");
+  if (memcmp(p, "PK\3\4", 4) == 0)
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: a zip or PyTorch file; expected a llama2.c checkpoint (.bin) or GGUF",
+                       path);
   *header = HEADER_V0;
   if (load_u32(p) == MAGIC) {
     f->version = load_i32(p + 4);

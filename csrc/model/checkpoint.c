@@ -1,7 +1,8 @@
 #include "model/checkpoint.h"
 
-#include <stdbool.h>
 #include <string.h>
+
+#include "model/from_gguf.h"
 
 static const llama2c_kind llama2c_kinds[] = {
     [ROLE_EMBEDDING] = LLAMA2C_EMBEDDING,
@@ -29,9 +30,8 @@ static uint64_t count_parameters(const checkpoint *c) {
   return n;
 }
 
-llama2_status checkpoint_open(checkpoint *c, const char *path) {
+static llama2_status open_llama2c(checkpoint *c, const char *path) {
   static const char *const formats[] = {"llama2.c v0", "llama2.c v1", "llama2.c v2"};
-  memset(c, 0, sizeof *c);
   RETURN_IF_FAILED(llama2c_open(&c->llama2c, path));
   const llama2c_file *f = &c->llama2c;
   c->config = (config){
@@ -50,19 +50,41 @@ llama2_status checkpoint_open(checkpoint *c, const char *path) {
   };
   c->format = formats[f->version];
   c->bytes = f->file.size;
+  return LLAMA2_OK;
+}
+
+static llama2_status open_gguf(checkpoint *c, const char *path) {
+  RETURN_IF_FAILED(gguf_open(&c->gguf, path));
+  c->format = c->gguf.version == 2 ? "GGUF v2" : "GGUF v3";
+  c->bytes = c->gguf.bytes;
+  llama2_status status = from_gguf(c);
+  if (status != LLAMA2_OK) gguf_close(&c->gguf);
+  return status;
+}
+
+llama2_status checkpoint_open(checkpoint *c, const char *path) {
+  memset(c, 0, sizeof *c);
+  c->is_gguf = gguf_recognise(path);
+  RETURN_IF_FAILED(c->is_gguf ? open_gguf(c, path) : open_llama2c(c, path));
   c->parameters = count_parameters(c);
   return LLAMA2_OK;
 }
 
 void checkpoint_close(checkpoint *c) {
-  llama2c_close(&c->llama2c);
+  if (c->is_gguf)
+    gguf_close(&c->gguf);
+  else
+    llama2c_close(&c->llama2c);
   memset(c, 0, sizeof *c);
 }
 
 tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer) {
-  return llama2c_tensor(&c->llama2c, llama2c_kinds[role], layer);
+  return c->is_gguf ? from_gguf_tensor(c, role, layer) : llama2c_tensor(&c->llama2c, llama2c_kinds[role], layer);
 }
 
 void checkpoint_done(const checkpoint *c, const tensor *t) {
-  file_done(&c->llama2c.file, t->data, t->bytes);
+  if (c->is_gguf)
+    gguf_done(&c->gguf, t);
+  else
+    file_done(&c->llama2c.file, t->data, t->bytes);
 }

@@ -2,7 +2,10 @@
 #ifndef MODEL_CHECKPOINT_H
 #define MODEL_CHECKPOINT_H
 
+#include <stdbool.h>
+
 #include "format/dtype.h"
+#include "format/gguf.h"
 #include "format/llama2c.h"
 #include "model/config.h"
 
@@ -26,14 +29,17 @@ typedef struct checkpoint {
   const char *format; /* static */
   uint64_t bytes;
   uint64_t parameters;
+  bool is_gguf; /* which of the two is open */
   llama2c_file llama2c;
+  gguf_file gguf;
 } checkpoint;
 
-/* Errors: IO, FORMAT. On success close with checkpoint_close(). */
+/* A llama2.c checkpoint, or a GGUF file of an architecture that is known. Errors: IO, FORMAT, MEMORY. On success close
+ * with checkpoint_close(). */
 llama2_status checkpoint_open(checkpoint *c, const char *path);
 void checkpoint_close(checkpoint *c);
 
-/* layer is 0 for roles outside the layers. */
+/* Of a type that tensor_values() takes, and of the role's shape. layer is 0 for roles outside the layers. */
 tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer);
 
 /* Says that a tensor will not be read again. */

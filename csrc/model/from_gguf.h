@@ -1,0 +1,17 @@
+/* model/from_gguf: how a GGUF file names what a Llama is made of.
+ *
+ * Refused, by name: architectures that are not known, what they have that a plain Llama lacks (scaled rotary
+ * embeddings, biases, normalised queries and keys, experts, sliding windows), tensors of other shapes than the metadata
+ * says, and tensors that are missing, too many, or of a type that cannot be read. */
+#ifndef MODEL_FROM_GGUF_H
+#define MODEL_FROM_GGUF_H
+
+#include "model/checkpoint.h"
+
+/* Fills c->config from c->gguf, which is open, and checks that all tensors are as it says. Errors: FORMAT. */
+llama2_status from_gguf(checkpoint *c);
+
+/* The tensor of a role; from_gguf() has found it. */
+tensor from_gguf_tensor(const checkpoint *c, role role, int32_t layer);
+
+#endif
