@@ -10,6 +10,7 @@
 #include "cpu/kernels.h"
 #include "engine/model.h"
 #include "engine/session.h"
+#include "model/tokenizer_file.h"
 #include "text/tokenizer.h"
 
 const char *llama2_version(void) {
@@ -148,12 +149,12 @@ void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context)
 llama2_status llama2_tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
   assert(path && tokenizer);
   if (vocab_size < 0) return status_fail(LLAMA2_ERR_ARGUMENT, "vocab_size is %d, expected 0 (any) or more", vocab_size);
-  return tokenizer_load(path, vocab_size, tokenizer);
+  return tokenizer_file_load(path, vocab_size, tokenizer);
 }
 
 llama2_status llama2_tokenizer_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity) {
   assert(checkpoint && path);
-  return tokenizer_find(checkpoint, vocab_size, path, capacity);
+  return tokenizer_file_find(checkpoint, vocab_size, path, capacity);
 }
 
 void llama2_tokenizer_free(llama2_tokenizer *tokenizer) {
@@ -176,9 +177,10 @@ int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer) {
 }
 
 llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos, int eos,
-                                      int32_t *tokens, size_t capacity, size_t *n_tokens) {
+                                      int special, int32_t *tokens, size_t capacity, size_t *n_tokens) {
   assert(tokenizer && (text || n == 0) && (tokens || capacity == 0) && n_tokens);
-  return tokenizer_encode(tokenizer, text, n, bos != 0, eos != 0, false, tokens, capacity, n_tokens);
+  bool begins = bos < 0 ? tokenizer->add_bos : bos != 0, ends = eos < 0 ? tokenizer->add_eos : eos != 0;
+  return tokenizer_encode(tokenizer, text, n, begins, ends, special != 0, tokens, capacity, n_tokens);
 }
 
 size_t llama2_text_stream_bound(const llama2_tokenizer *tokenizer) {

@@ -145,7 +145,7 @@ typedef struct llama2_model_info {
   uint64_t parameters;       /* in the file, a shared classifier counted once */
   uint64_t file_bytes;
   uint64_t weight_bytes; /* in memory */
-  const char *format;    /* "llama2.c v0", "llama2.c v1", "llama2.c v2"; static */
+  const char *format;    /* "llama2.c v0" to "llama2.c v2", "GGUF v2", "GGUF v3"; static */
   const char *isa;       /* the instruction set in use; static */
 } llama2_model_info;
 
@@ -238,11 +238,11 @@ LLAMA2_API void llama2_session_set_poll(llama2_session *session, int (*poll)(voi
 
 /* Tokenizers. */
 
-/* Reads llama2.c's tokenizer.bin. vocab_size: what the model has, or 0 to take what the file holds. Safe on untrusted
+/* Reads llama2.c's tokenizer.bin, or the tokenizer in a GGUF file. vocab_size: what the model has, or 0 to take what the file holds. Safe on untrusted
  * files. The caller owns *tokenizer. Errors: IO, TOKENIZER, MEMORY, ARGUMENT. */
 LLAMA2_API llama2_status llama2_tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer);
 
-/* Finds the tokenizer that belongs to a checkpoint: "tokenizer.bin", else the first "tok*.bin" by name, that holds
+/* Finds the tokenizer that belongs to a checkpoint: the checkpoint itself if it holds one, else "tokenizer.bin", else the first "tok*.bin" by name, that holds
  * exactly vocab_size entries, beside the checkpoint and then in the working directory. Writes its path to `path`
  * (capacity bytes, NUL included). Errors: TOKENIZER (none fits; the message lists what was seen), ARGUMENT. */
 LLAMA2_API llama2_status llama2_tokenizer_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity);
@@ -252,15 +252,19 @@ LLAMA2_API void llama2_tokenizer_free(llama2_tokenizer *tokenizer);
 
 LLAMA2_API int32_t llama2_tokenizer_vocab_size(const llama2_tokenizer *tokenizer);
 
-/* Ids of the tokens that begin (<s>) and end (</s>) a text. */
+/* Ids of the tokens that begin (<s>) and end (</s>) a text; -1 where the vocabulary has none. */
 LLAMA2_API int32_t llama2_tokenizer_bos(const llama2_tokenizer *tokenizer);
 LLAMA2_API int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer);
 
-/* Turns text[0..n) into ids: merges by score as SentencePiece's BPE does, a space put before a text that is not empty,
- * bytes for characters outside the vocabulary. tokens: room for `capacity` ids; n + 3 always suffices.
+/* Turns text[0..n) into ids, as the vocabulary's model does: merges by score after a space that is put before a text that
+ * is not empty, or merges of bytes by rank within words; bytes for characters outside the vocabulary.
+ * bos, eos: 1, 0, or -1 for what the vocabulary is used to; skipped where it has no such token. special: whether control
+ * tokens that are written out in the text, as <s>, become tokens; user-defined ones always do.
+ * tokens: room for `capacity` ids; 2 n + 3 always suffices.
  * Errors: TEXT (with the offset of the first bad byte), ARGUMENT (capacity; names what is needed), MEMORY. */
 LLAMA2_API llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos,
-                                                 int eos, int32_t *tokens, size_t capacity, size_t *n_tokens);
+                                                 int eos, int special, int32_t *tokens, size_t capacity,
+                                                 size_t *n_tokens);
 
 /* Turns tokens back into text, a token at a time, and hands out whole UTF-8 characters only. Fill with zeros to start.
  */

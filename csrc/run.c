@@ -225,9 +225,9 @@ static bool put_end(program *p) {
 
 static bool encode(const program *p, const char *text, int32_t **tokens, int32_t *n) {
   size_t length = strlen(text), count;
-  *tokens = malloc((length + 4) * sizeof **tokens); /* one more than can be: callers put a token before them */
+  *tokens = malloc((2 * length + 4) * sizeof **tokens); /* one more than can be: callers put a token before them */
   if (!*tokens) return fail("no memory for a prompt of %zu bytes", length);
-  if (!succeeded(llama2_tokenizer_encode(p->tokenizer, text, length, 1, 0, *tokens + 1, length + 3, &count)))
+  if (!succeeded(llama2_tokenizer_encode(p->tokenizer, text, length, -1, -1, 0, *tokens + 1, 2 * length + 3, &count)))
     return false;
   *n = (int32_t)count;
   if (*n > p->info.context)

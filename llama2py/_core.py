@@ -319,11 +319,12 @@ class Tokenizer:
         self.bos_id = int(lib.llama2_tokenizer_bos(self.handle))
         self.eos_id = int(lib.llama2_tokenizer_eos(self.handle))
 
-    def encode(self, text: bytes, bos: bool, eos: bool) -> list[int]:
-        capacity = len(text) + 3
+    def encode(self, text: bytes, bos: bool | None, eos: bool | None, special: bool) -> list[int]:
+        capacity = 2 * len(text) + 3
         tokens = ffi.new("int32_t[]", capacity)
         n = ffi.new("size_t *")
-        _check(lib.llama2_tokenizer_encode(self.handle, text, len(text), bos, eos, tokens, capacity, n))
+        ends = [-1 if wanted is None else int(wanted) for wanted in (bos, eos)]
+        _check(lib.llama2_tokenizer_encode(self.handle, text, len(text), *ends, int(special), tokens, capacity, n))
         ids: list[int] = ffi.unpack(tokens, n[0])
         return ids
 

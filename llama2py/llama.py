@@ -174,9 +174,15 @@ class Llama:
 
     __call__ = generate
 
-    def tokenize(self, text: str | bytes | bytearray | memoryview, bos: bool = True, eos: bool = False) -> list[int]:
-        """The ids of a text, between <s> and </s> as asked. Bytes are text in UTF-8."""
-        return self.tokenizer.encode(text, bos, eos)
+    def tokenize(
+        self,
+        text: str | bytes | bytearray | memoryview,
+        bos: bool | None = None,
+        eos: bool | None = None,
+        special: bool = False,
+    ) -> list[int]:
+        """The ids of a text; see Tokenizer.encode."""
+        return self.tokenizer.encode(text, bos, eos, special)
 
     def detokenize(self, ids: Sequence[int]) -> str:
         """The text of these ids."""

@@ -42,8 +42,18 @@ class Tokenizer:
         """The token that ends a text, </s>."""
         return self._core.eos_id
 
-    def encode(self, text: str | bytes | bytearray | memoryview, bos: bool = True, eos: bool = False) -> list[int]:
-        """The ids of a text, between <s> and </s> as asked. Bytes are text in UTF-8."""
+    def encode(
+        self,
+        text: str | bytes | bytearray | memoryview,
+        bos: bool | None = None,
+        eos: bool | None = None,
+        special: bool = False,
+    ) -> list[int]:
+        """The ids of a text. Bytes are text in UTF-8.
+
+        bos, eos: whether <s> goes before it and </s> after it; None does what the vocabulary is used to.
+        special: whether control tokens that are written out in the text become tokens.
+        """
         if not isinstance(text, str | bytes | bytearray | memoryview):
             raise InvalidArgumentError(f"the text is a {type(text).__name__}; expected str or bytes")
         try:
@@ -51,7 +61,7 @@ class Tokenizer:
         except UnicodeEncodeError as error:
             found = f"U+{ord(error.object[error.start]):04X}"
             raise TextError(f"character {error.start} of the text is {found}, half of a surrogate pair") from None
-        return self._core.encode(data, bos, eos)
+        return self._core.encode(data, bos, eos, special)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of these ids. <s> and </s> give none, and what is not UTF-8 becomes U+FFFD."""

@@ -107,9 +107,9 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
   llama2_status status = copy_file(path, &data, &size);
   if (status == LLAMA2_OK) status = count_entries(data, size, path, vocab_size, &count);
   if (status == LLAMA2_OK && vocab_size && count != vocab_size)
-    status = status_fail(LLAMA2_ERR_TOKENIZER,
-                         "%s: holds %s%d tokens, but the model has %d; it belongs to another model", path,
-                         count > vocab_size ? "at least " : "", count, vocab_size);
+    status =
+        status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %s%d tokens, but the model has %d; it belongs to another model",
+                    path, count > vocab_size ? "at least " : "", count, vocab_size);
   if (status == LLAMA2_OK) status = build(path, data, count, tokenizer);
   mem_free(data);
   return status;

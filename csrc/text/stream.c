@@ -33,14 +33,15 @@ size_t stream_bound(const llama2_tokenizer *t) {
   return 3 * (size_t)t->longest + 3;
 }
 
-/* Whether encoding puts a space before the text that follows such a token. */
-static bool is_read_whole(const piece *p) {
-  return p->kind == PIECE_CONTROL || p->kind == PIECE_USER;
+/* Whether encoding puts a space before the text that follows such a token; llama2.c knows it of <s> only. */
+static bool begins_text(const llama2_tokenizer *t, int32_t token) {
+  if (t->plain) return token == t->bos;
+  return t->pieces[token].kind == PIECE_CONTROL || t->pieces[token].kind == PIECE_USER;
 }
 
 size_t stream_push(llama2_text_stream *s, const llama2_tokenizer *t, int32_t token, char *text) {
   const piece *p = &t->pieces[token];
-  bool first = s->previous == 0 || is_read_whole(&t->pieces[s->previous - 1]);
+  bool first = s->previous == 0 || begins_text(t, s->previous - 1);
   s->previous = token + 1;
   if (p->kind == PIECE_CONTROL) return 0;
   if (p->byte >= 0) return feed(s, (unsigned char)p->byte, text);

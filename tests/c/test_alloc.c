@@ -185,7 +185,7 @@ static llama2_status try_encode(void) {
   const char text[] = "abc abc z\xc3\xa9";
   int32_t tokens[20];
   size_t n = 99;
-  llama2_status status = llama2_tokenizer_encode(tokenizer, text, sizeof text - 1, 1, 1, tokens, 20, &n);
+  llama2_status status = llama2_tokenizer_encode(tokenizer, text, sizeof text - 1, 1, 1, 0, tokens, 20, &n);
   CHECK((n == 99) == (status != LLAMA2_OK));
   return status;
 }

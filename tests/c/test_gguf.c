@@ -358,7 +358,8 @@ static void test_tensor_values(void) {
     for (int row = 0; row < ROWS; row++) {
       tensor_values(&t, row, 0, COLS, whole);
       for (int i = 0; i < 200; i++) {
-        int64_t first = random_below(COLS), n = 1 + random_below(COLS - first);
+        int64_t block = dtype_find(dtypes[k])->block_values, first = random_below(COLS / block) * block;
+        int64_t n = 1 + random_below(COLS - first);
         tensor_values(&t, row, first, n, piece);
         CHECK(memcmp(piece, whole + first, (size_t)n * 4) == 0);
       }

@@ -171,15 +171,15 @@ static void check_text(const vocabulary *v, const llama2_tokenizer *t, bool byte
   expected[n_expected + 1] = 2;
   for (int ends = 0; ends < 4; ends++) {
     size_t skipped = ends & 1 ? 0 : 1, count = n_expected + (ends & 1) + (ends >> 1);
-    CHECK(llama2_tokenizer_encode(t, text, n, ends & 1, ends >> 1, found, n + 3, &n_found) == LLAMA2_OK);
+    CHECK(llama2_tokenizer_encode(t, text, n, ends & 1, ends >> 1, 0, found, n + 3, &n_found) == LLAMA2_OK);
     CHECK_THAT(n_found == count && memcmp(found, expected + skipped, count * 4) == 0, "'%.*s'", (int)n, text);
     if (count) {
-      CHECK(llama2_tokenizer_encode(t, text, n, ends & 1, ends >> 1, found, count - 1, &n_found) ==
+      CHECK(llama2_tokenizer_encode(t, text, n, ends & 1, ends >> 1, 0, found, count - 1, &n_found) ==
             LLAMA2_ERR_ARGUMENT);
       CHECK(n_found == count);
     }
     if (!bytes) continue; /* without them a text does not come back */
-    CHECK(llama2_tokenizer_encode(t, text, n, ends & 1, ends >> 1, found, count, &n_found) == LLAMA2_OK);
+    CHECK(llama2_tokenizer_encode(t, text, n, ends & 1, ends >> 1, 0, found, count, &n_found) == LLAMA2_OK);
     size_t n_back = decode(t, found, n_found, back);
     CHECK_THAT(n_back == n && memcmp(back, text, n) == 0, "'%.*s' comes back as '%.*s'", (int)n, text, (int)n_back,
                back);
@@ -215,7 +215,7 @@ static void test_bad_text(void) {
       int32_t tokens[40];
       size_t n = 99;
       memcpy(text + before, bad[i], strlen(bad[i]));
-      CHECK(llama2_tokenizer_encode(t, text, before + strlen(bad[i]), 1, 0, tokens, 40, &n) == LLAMA2_ERR_TEXT &&
+      CHECK(llama2_tokenizer_encode(t, text, before + strlen(bad[i]), 1, 0, 0, tokens, 40, &n) == LLAMA2_ERR_TEXT &&
             n == 99);
       snprintf(offset, sizeof offset, "at byte %zu ", before);
       CHECK_THAT(strstr(llama2_last_error()->message, offset), "%s", llama2_last_error()->message);
@@ -223,7 +223,7 @@ static void test_bad_text(void) {
   /* A zero byte is a character like any other. */
   int32_t tokens[8];
   size_t n;
-  CHECK(llama2_tokenizer_encode(t, "a\0b", 3, 0, 0, tokens, 8, &n) == LLAMA2_OK);
+  CHECK(llama2_tokenizer_encode(t, "a\0b", 3, 0, 0, 0, tokens, 8, &n) == LLAMA2_OK);
   char back[32];
   CHECK(decode(t, tokens, n, back) == 3 && memcmp(back, "a\0b", 3) == 0);
   llama2_tokenizer_free(t);
@@ -235,7 +235,7 @@ static void exercise(const llama2_tokenizer *t) {
   char text[100], back[100 * 24 * 3 + 100];
   int32_t tokens[103];
   size_t n = random_text(text, sizeof text), count;
-  CHECK(llama2_tokenizer_encode(t, text, n, 0, 0, tokens, 103, &count) == LLAMA2_OK && count <= n + 3);
+  CHECK(llama2_tokenizer_encode(t, text, n, 0, 0, 0, tokens, 103, &count) == LLAMA2_OK && count <= n + 3);
   for (size_t i = 0; i < count; i++) CHECK(tokens[i] >= 0 && tokens[i] < llama2_tokenizer_vocab_size(t));
   for (size_t i = 0; i < 100; i++) tokens[i] = (int32_t)random_below(llama2_tokenizer_vocab_size(t));
   decode(t, tokens, 100, back);

@@ -141,6 +141,66 @@ def test_the_same_numbers_give_the_same_logits(name: str, kind: Kind, quantize: 
         assert getattr(info, field) == getattr(expected, field)
 
 
+BLOCKS = [Kind.Q4_0, Kind.Q4_1, Kind.Q5_0, Kind.Q5_1, Kind.Q2_K, Kind.Q3_K, Kind.Q4_K, Kind.Q5_K, Kind.Q6_K]
+BLOCKS += [Kind.IQ4_NL, Kind.IQ4_XS, Kind.MXFP4]
+
+
+@pytest.mark.parametrize("kind", BLOCKS, ids=lambda kind: kind.name)
+def test_every_type_stands_for_its_values(kind: Kind, tmp_path: Path) -> None:
+    """A file of blocks gives the logits of a float32 file of what the gguf package says they are."""
+    shape = Shape(256, 512, 1, 4, 2, 64, 32)
+    random, (values, size) = np.random.default_rng(5), gguf.GGML_QUANT_SIZES[kind]
+    blocks: dict[str, npt.NDArray[np.uint8]] = {}
+
+    def of_blocks(name: str, matrix: Array) -> Array:
+        rows, cols = matrix.reshape(-1, matrix.shape[-1]).shape
+        raw = random.integers(0, 256, (rows, cols // values * size), np.uint8)
+        for at in range(
+            0, raw.shape[1], size
+        ):  # float16 scales near 1/256, and MXFP4's exponent, so that all is finite
+            raw[:, at] = 122 if kind == Kind.MXFP4 else raw[:, at]
+            for scale in SCALES.get(kind, (0,)):
+                raw[:, at + scale + 1] = 0x1C
+        blocks[name] = raw
+        found: Array = gguf.quants.dequantize(raw, kind)
+        return found
+
+    weights = checkpoints.random_weights(shape, 1)
+    tensors = tensors_of(weights)
+    plain = {name: t if t.ndim == 1 else of_blocks(name, t) for name, t in tensors.items()}
+    writer = gguf.GGUFWriter(tmp_path / "blocks.gguf", "llama")
+    for key, entry in metadata_of(shape).items():
+        assert entry is not None
+        writer.add_key_value("llama" + key if key.startswith(".") else key, entry[1], entry[0])
+    for name, tensor in tensors.items():
+        if tensor.ndim == 1:
+            writer.add_tensor(name, tensor.astype(np.float32))
+        else:
+            writer.add_tensor(name, blocks[name], raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    reference = write(tmp_path / "plain.gguf", weights, tensors=dict(plain))
+    tokens = checkpoints.prompt_ids(shape, 20)
+    expected = logits(reference, tokens)
+    assert np.isfinite(expected.view(np.float32)).all()
+    assert (logits(tmp_path / "blocks.gguf", tokens) == expected).all()
+
+
+# Where a block's float16 scales stand, if not at its beginning alone.
+SCALES: dict[Kind, tuple[int, ...]] = {
+    Kind.Q4_1: (0, 2),
+    Kind.Q5_1: (0, 2),
+    Kind.Q2_K: (80, 82),
+    Kind.Q3_K: (108,),
+    Kind.Q4_K: (0, 2),
+    Kind.Q5_K: (0, 2),
+    Kind.Q6_K: (208,),
+    Kind.MXFP4: (),
+}
+
+
 @pytest.mark.parametrize("isa", ["scalar", None])
 def test_q8_0_is_kept_as_it_lies(isa: str | None, tmp_path: Path) -> None:
     """Down to the lowest int8, which a writer would not choose: what is requantised would differ."""
@@ -396,7 +456,7 @@ def test_models_that_are_refused(complaint: str, metadata: Metadata, tensors: Te
     refused(path, complaint)
 
 
-@pytest.mark.parametrize("kind", [Kind.Q4_0, Kind.Q6_K, Kind.IQ4_XS], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [Kind.IQ2_XXS, Kind.IQ3_S, Kind.TQ1_0], ids=lambda kind: kind.name)
 def test_types_that_cannot_be_computed_with(kind: Kind, tmp_path: Path) -> None:
     writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
     shape = Shape(256, 256, 1, 4, 4, 4, 16)

@@ -26,6 +26,8 @@ from vocabularies import (
     words_of,
 )
 
+import llama2py
+
 SEPARATOR = "\n__ggml_vocab_test__\n"
 MILLION = 1_000_000
 
@@ -310,3 +312,14 @@ def test_the_unicode_table_is_what_its_script_writes(monkeypatch: pytest.MonkeyP
         pytest.skip(str(error))
     table = (root / "csrc" / "text" / "unicode_tables.h").read_text("utf-8")
     assert [int(entry, 16) for entry in table.split("{")[1].split("}")[0].split(",")] == expected
+
+
+@pytest.mark.parametrize("name", ["llama-spm", "llama-bpe", "gpt-2"])
+def test_a_file_of_a_vocabulary_alone(data: Path, name: str) -> None:
+    path = data / "tokenizers" / f"ggml-vocab-{name}.gguf"
+    tokenizer = llama2py.Tokenizer(path)
+    texts = Path(f"{path}.inp").read_bytes().decode().split(SEPARATOR)
+    for text, line in zip(texts, Path(f"{path}.out").read_text().split("\n"), strict=True):
+        ids = [int(number) for number in line.split()]
+        assert tokenizer.encode(text, bos=False) == ids
+        assert tokenizer.decode(ids) == text

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
-SOURCES = (*sorted(CSRC.glob("text/*.c")), *(CSRC / "base" / f"{name}.c" for name in ("file", "memory", "status")))
+SOURCES = (
+    *sorted(CSRC.glob("text/*.c")),
+    *(CSRC / "base" / f"{name}.c" for name in ("cgroup", "file", "memory", "status")),
+)
 NONE = 0xFFFFFFFF
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
 
@@ -134,6 +137,7 @@ class _Error(ctypes.Structure):
         ("status", ctypes.c_int),
         ("required", ctypes.c_uint64),
         ("available", ctypes.c_uint64),
+        ("system", ctypes.c_int32),
         ("message", ctypes.c_char * 1024),
     )
 

@@ -1,0 +1,148 @@
+#include "model/tokenizer_file.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "format/gguf.h"
+#include "text/vocabulary.h"
+
+static text_span span_of(gguf_text text) {
+  return (text_span){text.data, (size_t)text.n};
+}
+
+static text_span span_of_item(const gguf_value *item) {
+  return (text_span){(const char *)item->data, (size_t)item->n};
+}
+
+/* An id, `usual` where the file has none; what is no id becomes one that is refused. */
+static uint32_t id_of(const gguf_file *f, const char *key, uint32_t usual) {
+  const gguf_value *v = gguf_find(f, key);
+  int64_t id;
+  if (!v) return usual;
+  if (!gguf_as_int(v, &id)) return VOCABULARY_NONE - 1;
+  return id == -1 ? VOCABULARY_NONE : id < 0 || id > VOCABULARY_NONE ? VOCABULARY_NONE - 1 : (uint32_t)id;
+}
+
+static llama2_status choice_of(const gguf_file *f, const char *key, vocabulary_choice *choice) {
+  bool value;
+  *choice = VOCABULARY_USUAL;
+  if (!gguf_find(f, key)) return LLAMA2_OK;
+  RETURN_IF_FAILED(gguf_bool(f, key, &value));
+  *choice = value ? VOCABULARY_YES : VOCABULARY_NO;
+  return LLAMA2_OK;
+}
+
+/* An array that has an item for each token, or NULL where the file has none. */
+static llama2_status column(const gguf_file *f, const char *key, gguf_type type, uint64_t n, const gguf_value **array) {
+  *array = NULL;
+  if (!gguf_find(f, key)) return LLAMA2_OK;
+  RETURN_IF_FAILED(gguf_array(f, key, type, array));
+  if ((*array)->n != n)
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %s has %" PRIu64 " items, expected %" PRIu64 ", one for each token",
+                       f->path, key, (*array)->n, n);
+  return LLAMA2_OK;
+}
+
+static void fill_pieces(vocabulary_piece *pieces, const gguf_value *texts, const gguf_value *scores,
+                        const gguf_value *kinds) {
+  gguf_value item;
+  vocabulary_piece *p = pieces;
+  for (gguf_walk w = gguf_items(texts); gguf_next(&w, &item); p++) {
+    p->text = span_of_item(&item);
+    p->kind = kinds ? 0 : vocabulary_guess(p->text);
+  }
+  p = pieces;
+  if (scores)
+    for (gguf_walk w = gguf_items(scores); gguf_next(&w, &item); p++) {
+      double score = 0;
+      gguf_as_float(&item, &score);
+      p->score = (float)score;
+    }
+  p = pieces;
+  if (kinds)
+    for (gguf_walk w = gguf_items(kinds); gguf_next(&w, &item); p++) {
+      int64_t kind = 0;
+      gguf_as_int(&item, &kind);
+      p->kind = (int32_t)kind;
+    }
+}
+
+/* Everything that does not need a table of its own. */
+static llama2_status fill_settings(const gguf_file *f, vocabulary *v) {
+  gguf_text text;
+  RETURN_IF_FAILED(gguf_string(f, "tokenizer.ggml.model", &text));
+  v->model = span_of(text);
+  bool scored = gguf_text_is(text, "llama");
+  if (gguf_find(f, "tokenizer.ggml.pre")) {
+    RETURN_IF_FAILED(gguf_string(f, "tokenizer.ggml.pre", &text));
+    v->pre = span_of(text);
+  }
+  v->bos = id_of(f, "tokenizer.ggml.bos_token_id", scored ? 1 : VOCABULARY_NONE);
+  v->eos = id_of(f, "tokenizer.ggml.eos_token_id", scored ? 2 : VOCABULARY_NONE);
+  v->unknown = id_of(f, "tokenizer.ggml.unknown_token_id", scored ? 0 : VOCABULARY_NONE);
+  RETURN_IF_FAILED(choice_of(f, "tokenizer.ggml.add_bos_token", &v->add_bos));
+  RETURN_IF_FAILED(choice_of(f, "tokenizer.ggml.add_eos_token", &v->add_eos));
+  return choice_of(f, "tokenizer.ggml.add_space_prefix", &v->add_space);
+}
+
+static llama2_status from_gguf_file(const gguf_file *f, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+  const gguf_value *texts, *scores, *kinds, *merges = NULL;
+  vocabulary v = {.path = f->path};
+  RETURN_IF_FAILED(fill_settings(f, &v));
+  RETURN_IF_FAILED(gguf_array(f, "tokenizer.ggml.tokens", GGUF_STRING, &texts));
+  RETURN_IF_FAILED(column(f, "tokenizer.ggml.scores", GGUF_F32, texts->n, &scores));
+  RETURN_IF_FAILED(column(f, "tokenizer.ggml.token_type", GGUF_I32, texts->n, &kinds));
+  if (gguf_find(f, "tokenizer.ggml.merges"))
+    RETURN_IF_FAILED(gguf_array(f, "tokenizer.ggml.merges", GGUF_STRING, &merges));
+  if (vocab_size && texts->n != (uint64_t)vocab_size)
+    return status_fail(LLAMA2_ERR_TOKENIZER,
+                       "%s: holds %" PRIu64 " tokens, but the model has %d; it belongs to another model", f->path,
+                       texts->n, vocab_size);
+  v.n_pieces = texts->n;
+  v.n_merges = merges ? merges->n : 0;
+  vocabulary_piece *pieces = mem_new((size_t)v.n_pieces, sizeof *pieces);
+  text_span *joints = mem_new((size_t)v.n_merges, sizeof *joints);
+  llama2_status status = LLAMA2_OK;
+  if (pieces && joints) {
+    gguf_value item;
+    text_span *joint = joints;
+    fill_pieces(pieces, texts, scores, kinds);
+    if (merges)
+      for (gguf_walk w = gguf_items(merges); gguf_next(&w, &item);) *joint++ = span_of_item(&item);
+    v.pieces = pieces;
+    v.merges = joints;
+    status = tokenizer_build(&v, tokenizer);
+  } else {
+    status = status_fail_sized(LLAMA2_ERR_MEMORY, v.n_pieces * sizeof *pieces, mem_available(),
+                               "%s: no memory for its %" PRIu64 " tokens", f->path, v.n_pieces);
+  }
+  mem_free(joints);
+  mem_free(pieces);
+  return status;
+}
+
+llama2_status tokenizer_file_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+  gguf_file f;
+  if (!gguf_recognise(path)) return tokenizer_load(path, vocab_size, tokenizer);
+  RETURN_IF_FAILED(gguf_open(&f, path));
+  llama2_status status = from_gguf_file(&f, vocab_size, tokenizer);
+  gguf_close(&f);
+  return status;
+}
+
+llama2_status tokenizer_file_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity) {
+  gguf_file f;
+  bool inside = false;
+  if (gguf_recognise(checkpoint)) {
+    RETURN_IF_FAILED(gguf_open(&f, checkpoint));
+    inside = gguf_find(&f, "tokenizer.ggml.tokens") != NULL;
+    gguf_close(&f);
+  }
+  if (!inside) return tokenizer_find(checkpoint, vocab_size, path, capacity);
+  if (strlen(checkpoint) >= capacity)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "room for a path of %zu bytes, but it has %zu", capacity,
+                       strlen(checkpoint) + 1);
+  memcpy(path, checkpoint, strlen(checkpoint) + 1);
+  return LLAMA2_OK;
+}
