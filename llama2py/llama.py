@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import operator
 import os
 import secrets
@@ -44,6 +45,13 @@ def _forget_threads() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_threads)
+
+
+@atexit.register
+def _end_threads() -> None:
+    """What daemon threads compute must not call back into an interpreter that is gone."""
+    for llama in list(_alive):
+        llama._end()
 
 
 class Llama:
@@ -282,6 +290,13 @@ class Llama:
         self._depth, self._active = 0, None
         for session in list(self._sessions):
             session.start_anew()
+
+    def _end(self) -> None:
+        """Cancels what is computing, and lets nothing compute any more."""
+        for _ in range(100):
+            if self._lock.acquire(timeout=0.02):
+                return
+            self._cancel()
 
     def _cancel(self) -> None:
         active = self._active
