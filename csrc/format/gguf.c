@@ -21,7 +21,7 @@
 #define ENTRY_MIN (8 + 1 + 4 + 1)
 #define TENSOR_MIN (8 + 1 + 4 + 8 + 4 + 8)
 
-/* ---- types of tensors ---- */
+/* Types of tensors. */
 
 typedef struct block {
   uint32_t type;
@@ -77,7 +77,7 @@ const char *gguf_dtype_name(int32_t dtype) {
   return b ? b->name : "of a type that is not known";
 }
 
-/* ---- reading ---- */
+/* Reading. */
 
 /* Where in a file reading has come to. */
 typedef struct reader {
@@ -346,7 +346,7 @@ static llama2_status read_part(gguf_file *f, const char *path) {
   return read_tensors(f, &r);
 }
 
-/* ---- files in several parts ---- */
+/* Files in several parts. */
 
 /* What the names of part `number` of `count` end in; the same length whatever the number. */
 typedef struct ending {
@@ -429,7 +429,7 @@ static llama2_status join_parts(gguf_file *f) {
   return status;
 }
 
-/* ---- files ---- */
+/* Files. */
 
 bool gguf_recognise(const char *path) {
   file_map file;

@@ -88,7 +88,7 @@ bool gguf_recognise(const char *path);
 llama2_status gguf_open(gguf_file *f, const char *path);
 void gguf_close(gguf_file *f);
 
-/* ---- values ---- */
+/* Values. */
 
 /* NULL where there is no such key. */
 const gguf_value *gguf_find(const gguf_file *f, const char *key);
@@ -124,7 +124,7 @@ typedef struct gguf_quoted {
 
 gguf_quoted gguf_quote(gguf_text text);
 
-/* ---- tensors ---- */
+/* Tensors. */
 
 /* False where there is no such tensor. All dimensions but the first make the rows. t->dtype is ggml's number of the
  * type, which dtype_find() need not know. */

@@ -36,7 +36,7 @@ gguf_quoted gguf_quote(gguf_text text) {
   return q;
 }
 
-/* ---- arrays ---- */
+/* Arrays. */
 
 gguf_walk gguf_items(const gguf_value *array) {
   return (gguf_walk){array->data, array->n, array->items};
@@ -69,7 +69,7 @@ bool gguf_next(gguf_walk *walk, gguf_value *item) {
   return true;
 }
 
-/* ---- numbers ---- */
+/* Numbers. */
 
 bool gguf_as_int(const gguf_value *v, int64_t *value) {
   const unsigned char *p = v->data;
@@ -104,7 +104,7 @@ bool gguf_as_float(const gguf_value *v, double *value) {
   }
 }
 
-/* ---- keys ---- */
+/* Keys. */
 
 const gguf_value *gguf_find(const gguf_file *f, const char *key) {
   gguf_text wanted = {key, strlen(key)};

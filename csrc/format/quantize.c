@@ -60,7 +60,7 @@ static void store_half(uint8_t out[2], float x) {
   store_u16(out, half_from_f32(x));
 }
 
-/* ---- single values ---- */
+/* Single values. */
 
 static bool quantize_f32(const float *x, block_f32 *b) {
   uint32_t bits = half_f32_bits(*x);
@@ -88,7 +88,7 @@ static bool quantize_bf16(const float *x, block_bf16 *b) {
   return finite;
 }
 
-/* ---- values that share a scale: x as d q + m, q a whole number from low to high ---- */
+/* Values that share a scale: x as d q + m, q a whole number from low to high. */
 
 typedef struct grid {
   float low, high;
@@ -185,7 +185,7 @@ static void levels_as_bytes(const grid *g, const float *q, int n, uint8_t *out) 
   for (int i = 0; i < n; i++) out[i] = (uint8_t)(q[i] - g->low);
 }
 
-/* ---- blocks of 32 ---- */
+/* Blocks of 32. */
 
 /* The low four bits of q[i] and of q[apart + i] in byte i. */
 static void pack_halves(const uint8_t *q, int apart, uint8_t *out) {
@@ -249,7 +249,7 @@ static void block_to_q5_1(const float *x, block_q5_1 *b) {
   pack_halves(q, 16, b->qs);
 }
 
-/* ---- blocks of 256: each n values have a line of their own, whose d and m are whole multiples of the block's ---- */
+/* Blocks of 256: each n values have a line of their own, whose d and m are whole multiples of the block's. */
 
 enum { PARTS_MAX = KBLOCK / LANES };
 
@@ -410,7 +410,7 @@ static void block_to_q6_k(const float *x, block_q6_k *b) {
   for (int i = 0; i < KBLOCK; i++) b->qh[i / 128 * 32 + i % 32] |= (uint8_t)(q[i] >> 4 << i / 32 % 4 * 2);
 }
 
-/* ---- rows ---- */
+/* Rows. */
 
 #define VALUES(X) X(F32, f32, 1) X(F16, f16, 1) X(BF16, bf16, 1)
 #define BLOCKS(X)       \

@@ -30,7 +30,7 @@ static const struct {
 
 #define ROLES (int)(sizeof names / sizeof *names)
 
-/* ---- metadata ---- */
+/* Metadata. */
 
 /* A file and the architecture that its keys begin with. */
 typedef struct metadata {
@@ -175,7 +175,7 @@ static llama2_status read_config(const metadata *m, config *c) {
   return check_plain(m, c->context);
 }
 
-/* ---- tensors ---- */
+/* Tensors. */
 
 static key name_of(role role, int32_t layer) {
   key k;

@@ -33,7 +33,7 @@ typedef struct encoder {
   size_t n_tokens;
 } encoder;
 
-/* ---- merges ---- */
+/* Merges. */
 
 /* The lower rank first, of equals the one further left. */
 static bool merge_before(const merge *a, const merge *b) {
@@ -90,7 +90,7 @@ static void merge_all(encoder *e) {
   }
 }
 
-/* ---- stretches of text without marks ---- */
+/* Stretches of text without marks. */
 
 static void put(encoder *e, int32_t token) {
   e->tokens[e->n_tokens++] = token;
@@ -178,7 +178,7 @@ static llama2_status put_stretch(encoder *e, const char *text, size_t n) {
   return LLAMA2_OK;
 }
 
-/* ---- marks ---- */
+/* Marks. */
 
 /* The first of marks[low..high) whose byte at `depth`, which all of them have, is at least `byte`. */
 static int32_t first_mark(const llama2_tokenizer *t, int32_t low, int32_t high, int32_t depth, int byte) {

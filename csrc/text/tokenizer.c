@@ -22,7 +22,7 @@ static int shown(text_span s) {
   return s.length < 40 ? (int)s.length : 40;
 }
 
-/* ---- bytes ---- */
+/* Bytes. */
 
 static int hex_digit(char c) {
   return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
@@ -80,7 +80,7 @@ static size_t spaced(text_span s, char *out) {
   return n;
 }
 
-/* ---- finding pieces and joints ---- */
+/* Finding pieces and joints. */
 
 static uint32_t hash(const char *text, size_t n) { /* FNV-1a */
   uint32_t h = 2166136261u;
@@ -128,7 +128,7 @@ static void add_joint(llama2_tokenizer *t, int32_t index) {
   t->joint_slots[i & (t->n_joint_slots - 1)] = (uint32_t)index + 1;
 }
 
-/* ---- making one ---- */
+/* Making one. */
 
 static llama2_status check_id(const vocabulary *v, const char *name, uint32_t id) {
   if (id == VOCABULARY_NONE || id < v->n_pieces) return LLAMA2_OK;

@@ -8,7 +8,7 @@
 #include "text/unicode.h"
 #include "text/vocabulary.h"
 
-/* ---- classes ---- */
+/* Classes. */
 
 static void test_classes(void) {
   static const struct {
@@ -57,7 +57,7 @@ static void test_classes(void) {
   CHECK(unicode_code("\U0001f999") == 0x1f999);
 }
 
-/* ---- words ---- */
+/* Words. */
 
 /* The words of `joined`, which are parted by '|' there, without that, in memory of exactly their size. */
 static void check_words(const char *rule, const char *joined) {
@@ -138,7 +138,7 @@ static void test_words_cover(void) {
   }
 }
 
-/* ---- tokenizers ---- */
+/* Tokenizers. */
 
 #define PIECES_MAX 400
 

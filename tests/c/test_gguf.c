@@ -10,7 +10,7 @@
 
 enum { DIM = 32, HIDDEN = 64, LAYERS = 2, HEADS = 2, KV_HEADS = 1, VOCAB = 17, CONTEXT = 5, SIZE = 1 << 17 };
 
-/* ---- files ---- */
+/* Files. */
 
 typedef struct image {
   unsigned char bytes[SIZE];
@@ -148,7 +148,7 @@ static size_t make(image *f, int32_t dtype) {
   return begin;
 }
 
-/* ---- values ---- */
+/* Values. */
 
 #define TEXT "a string"
 static const char *const expected_text[] = {"", "b\xc3\xa9", "\n"};
@@ -319,7 +319,7 @@ static void test_quote(void) {
   }
 }
 
-/* ---- tensors ---- */
+/* Tensors. */
 
 static void test_tensors(void) {
   static image f;
@@ -377,7 +377,7 @@ static void test_tensor_values(void) {
   }
 }
 
-/* ---- damage ---- */
+/* Damage. */
 
 static llama2_status load(const image *f, int32_t quantize, llama2_model **model) {
   char path[256];

@@ -112,7 +112,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
     return Core(library)
 
 
-# ---- what blocks stand for -------------------------------------------------------------------------------------------
+# What blocks stand for.
 
 
 def check_dequantize(core: Core, name: str, blocks: Bytes) -> None:
@@ -152,7 +152,7 @@ def test_extreme_scales(core: Core, name: str) -> None:
     check_dequantize(core, name, blocks)
 
 
-# ---- how well values are quantised -----------------------------------------------------------------------------------
+# How well values are quantised.
 
 Make = Callable[[np.random.Generator, tuple[int, int]], npt.NDArray[np.float64]]
 

@@ -113,7 +113,7 @@ def logits(path: Path, tokens: list[int], **options: Any) -> npt.NDArray[np.int3
         return llama.logits(tokens).view(np.int32)
 
 
-# ---- what loads ------------------------------------------------------------------------------------------------------
+# What loads.
 
 
 @pytest.mark.parametrize("quantize", [None, "q8_0"])
@@ -316,7 +316,7 @@ def test_a_vocabulary_is_no_model(name: str, complaint: str, data: Path) -> None
         Llama(data / f"tokenizers/ggml-vocab-{name}.gguf")
 
 
-# ---- files in parts --------------------------------------------------------------------------------------------------
+# Files in parts.
 
 
 @pytest.fixture
@@ -366,7 +366,7 @@ def test_parts_that_do_not_belong_together(parts: list[Path]) -> None:
         Llama(parts[0])
 
 
-# ---- what is refused -------------------------------------------------------------------------------------------------
+# What is refused.
 
 MATRIX = np.zeros((8, 8), np.float32)
 
