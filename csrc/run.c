@@ -26,7 +26,7 @@ static const char usage[] =
     "  -s, --seed INT           random seed; default: the time\n"
     "  -n, --steps INT          tokens in all, the prompt's among them; 0: the whole context; default 256\n"
     "  -i, --prompt TEXT        what the text begins with\n"
-    "  -z, --tokenizer FILE     default: the tokenizer.bin or tok*.bin of the right size beside the checkpoint\n"
+    "  -z, --tokenizer FILE     default: the checkpoint's own, or the tokenizer.bin or tok*.bin beside it\n"
     "  -m, --mode MODE          generate or chat; default generate\n"
     "  -y, --system TEXT        system prompt in chat mode\n"
     "      --threads INT        default: the cores that may be used\n"

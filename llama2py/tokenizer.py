@@ -13,7 +13,7 @@ __all__ = ["Tokenizer"]
 
 
 class Tokenizer:
-    """A vocabulary in llama2.c's tokenizer.bin format. Immutable, so any number of threads may share it.
+    """The vocabulary of a llama2.c tokenizer.bin or of a GGUF file. Immutable, so any number of threads may share it.
 
     vocab_size: what the model has, if it is known; a file of another size is then refused.
     """
