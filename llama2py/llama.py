@@ -86,6 +86,7 @@ class Llama:
         self._lock = threading.RLock()
         self._depth = 0
         self._closed = False
+        self._ended = False  # the interpreter is about to
         self._active: _core.Session | None = None
         self._idle: list[_core.Session] = []
         self._sessions: weakref.WeakSet[_core.Session] = weakref.WeakSet()
@@ -293,6 +294,7 @@ class Llama:
 
     def _end(self) -> None:
         """Cancels what is computing, and lets nothing compute any more."""
+        self._ended = True
         for _ in range(100):
             if self._lock.acquire(timeout=0.02):
                 return
@@ -330,6 +332,8 @@ class Llama:
             try:
                 yield
             except CancelledError:
+                if self._ended:
+                    raise SystemExit from None  # ends a thread without a word
                 self._check_open()
                 raise
             finally:
