@@ -168,6 +168,7 @@ llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *optio
                  .progress_context = options->progress_context};
     build(&b);
     team_close(packers);
+    if (b.progress && !atomic_load(&b.cancel) && tell_progress(&b) != 0) atomic_store(&b.cancel, 1);
     if (atomic_load(&b.cancel)) status = status_fail(LLAMA2_ERR_CANCELLED, "loading was cancelled");
   }
   if (status == LLAMA2_OK)

@@ -365,18 +365,24 @@ static void pack_scales(const k_fit *f, uint8_t out[12]) {
   }
 }
 
+/* What Q4_K and Q5_K have in common: scales, minima and the low halves of the levels. q: (KBLOCK) all of each level. */
+static void fit_with_minima(const k_grid *g, const float *x, uint8_t d[2], uint8_t dmin[2], uint8_t scales[12],
+                            uint8_t low[KBLOCK / 2], uint8_t q[KBLOCK]) {
+  k_fit f = k_search(g, x);
+  levels_as_bytes(&g->grid, f.q, KBLOCK, q);
+  store_half(d, f.d);
+  store_half(dmin, f.dmin);
+  pack_scales(&f, scales);
+  for (int i = 0; i < 4; i++) pack_halves(q + i * 64, 32, low + i * 32);
+}
+
 static void block_to_q4_k(const float *x, block_q4_k *b) {
   static const k_grid g = {
       {0, 15, NEGATIVE, false},
       32, 0, 63
   };
-  k_fit f = k_search(&g, x);
   uint8_t q[KBLOCK];
-  levels_as_bytes(&g.grid, f.q, KBLOCK, q);
-  store_half(b->d, f.d);
-  store_half(b->dmin, f.dmin);
-  pack_scales(&f, b->scales);
-  for (int i = 0; i < 4; i++) pack_halves(q + i * 64, 32, b->qs + i * 32);
+  fit_with_minima(&g, x, b->d, b->dmin, b->scales, b->qs, q);
 }
 
 static void block_to_q5_k(const float *x, block_q5_k *b) {
@@ -384,13 +390,8 @@ static void block_to_q5_k(const float *x, block_q5_k *b) {
       {0, 31, NEGATIVE, false},
       32, 0, 63
   };
-  k_fit f = k_search(&g, x);
   uint8_t q[KBLOCK];
-  levels_as_bytes(&g.grid, f.q, KBLOCK, q);
-  store_half(b->d, f.d);
-  store_half(b->dmin, f.dmin);
-  pack_scales(&f, b->scales);
-  for (int i = 0; i < 4; i++) pack_halves(q + i * 64, 32, b->qs + i * 32);
+  fit_with_minima(&g, x, b->d, b->dmin, b->scales, b->qs, q);
   memset(b->qh, 0, sizeof b->qh);
   for (int i = 0; i < KBLOCK; i++) b->qh[i % 32] |= (uint8_t)(q[i] >> 4 << i / 32);
 }

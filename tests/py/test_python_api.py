@@ -618,8 +618,10 @@ def test_ids_have_an_order(llama: Llama, ids: object) -> None:
 def test_a_load_tells_how_far_it_is(slow: Files) -> None:
     told: list[tuple[int, int]] = []
     with Llama(slow.checkpoint, context=64, progress=lambda done, total: told.append((done, total))) as llama:
-        assert all(0 < done <= total == llama.info.weight_bytes for done, total in told)
+        weights = llama.info.weight_bytes
+    assert told[-1] == (weights, weights)
     assert told == sorted(told)
+    assert {total for _, total in told} == {weights}
 
 
 def test_a_load_can_be_interrupted(slow: Files) -> None:
@@ -630,8 +632,7 @@ def test_a_load_can_be_interrupted(slow: Files) -> None:
         raise EnoughError
 
     with pytest.raises(EnoughError):
-        for _ in range(1000):  # a load that is over before it is asked does not count
-            Llama(slow.checkpoint, context=64, progress=stop).close()
+        Llama(slow.checkpoint, context=64, progress=stop)
 
 
 def test_fork_while_another_thread_computes(llama: Llama) -> None:
