@@ -7,6 +7,15 @@
 #define ROOT "/sys/fs/cgroup"
 #define PATH_MAX_BYTES 1024
 
+/* Whether a list such as "cpu,cpuacct" has a name. */
+static int lists(const char *names, const char *name) {
+  for (size_t n; *names; names += n + (names[n] == ',')) {
+    n = strcspn(names, ",");
+    if (n == strlen(name) && memcmp(names, name, n) == 0) return 1;
+  }
+  return 0;
+}
+
 /* The folder of this process's group under one hierarchy: `controller` is "" for version 2. Empty where there is none. */
 static void group_folder(const char *controller, char folder[PATH_MAX_BYTES]) {
   FILE *file = fopen("/proc/self/cgroup", "re");
@@ -18,7 +27,7 @@ static void group_folder(const char *controller, char folder[PATH_MAX_BYTES]) {
     char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
     if (!path) continue;
     *names++ = *path++ = '\0';
-    if (strcmp(names, controller) != 0) continue;
+    if (*controller ? !lists(names, controller) : *names) continue;
     int n = snprintf(folder, PATH_MAX_BYTES, ROOT "%s%s%s", *controller ? "/" : "", controller, path);
     if (n < 0 || n >= PATH_MAX_BYTES) folder[0] = '\0';
   }
@@ -71,16 +80,24 @@ uint64_t cgroup_memory_left(void) {
   return v1 < v2 ? v1 : v2;
 }
 
-int32_t cgroup_cores(void) {
+static uint64_t cores(const char *controller, const char *quota_name, const char *period_name) {
   char folder[PATH_MAX_BYTES];
-  uint64_t least = INT32_MAX;
-  group_folder("", folder);
-  if (!folder[0]) return INT32_MAX;
+  uint64_t least = UINT64_MAX;
+  size_t root = strlen(ROOT) + (*controller ? 1 + strlen(controller) : 0);
+  group_folder(controller, folder);
+  if (!folder[0]) return least;
   do {
-    uint64_t period, quota = read_number(folder, "cpu.max", "", &period);
-    if (quota == UINT64_MAX || period == UINT64_MAX || period == 0) continue;
-    uint64_t cores = quota / period + (quota % period != 0);
-    if (cores < least) least = cores;
-  } while (go_up(folder, strlen(ROOT)));
-  return least ? (int32_t)least : 1;
+    uint64_t period, quota = read_number(folder, quota_name, "", &period);
+    if (period_name) period = read_number(folder, period_name, "", NULL);
+    if (quota == UINT64_MAX || period == UINT64_MAX || period == 0) continue; /* "max", or -1, is no limit */
+    uint64_t n = quota / period + (quota % period != 0);
+    if (n < least) least = n;
+  } while (go_up(folder, root));
+  return least;
+}
+
+int32_t cgroup_cores(void) {
+  uint64_t v2 = cores("", "cpu.max", NULL), v1 = cores("cpu", "cpu.cfs_quota_us", "cpu.cfs_period_us");
+  uint64_t least = v1 < v2 ? v1 : v2;
+  return least == 0 ? 1 : least > INT32_MAX ? INT32_MAX : (int32_t)least;
 }
