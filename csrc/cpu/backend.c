@@ -4,6 +4,19 @@
 #include "base/checked.h"
 #include "cpu/cpu.h"
 
+#define TAKE(pointer, n) pointer = arena_take(&s->arena, size_mul((n), sizeof *(pointer)))
+
+static void take_act(cpu_state *s, act *a, int64_t rows, int64_t ld) {
+  uint64_t n = size_mul((uint64_t)rows, (uint64_t)ld), blocks = size_mul((uint64_t)rows, (uint64_t)(ld / QBLOCK));
+  TAKE(a->f, n);
+  TAKE(a->q, n);
+  TAKE(a->d, blocks);
+  TAKE(a->sum, blocks);
+  TAKE(a->start, blocks);
+  TAKE(a->sum_half, size_mul(blocks, 2));
+  TAKE(a->start_half, size_mul(blocks, 2));
+}
+
 /* Takes everything from s->arena, which only counts while it is not open. */
 static void lay_out(cpu_state *s, const config *c) {
   const limits *l = &s->limits;
@@ -14,15 +27,6 @@ static void lay_out(cpu_state *s, const config *c) {
   int64_t bite =
       BITE_PANELS * LANES > z.head_pad ? BITE_PANELS * LANES : z.head_pad; /* outputs; at least a whole head */
 
-#define TAKE(pointer, n) pointer = arena_take(&s->arena, size_mul((n), sizeof *(pointer)))
-#define TAKE_ACT(act, n, of_group)                                   \
-  do {                                                               \
-    (act)->group = (of_group);                                       \
-    TAKE((act)->f, size_mul((n), (uint64_t)longest));                \
-    TAKE((act)->q, size_mul((n), (uint64_t)longest));                \
-    TAKE((act)->d, size_mul((n), (uint64_t)(longest / QBLOCK)));     \
-    TAKE((act)->start, size_mul((n), (uint64_t)(longest / QBLOCK))); \
-  } while (0)
   s->team = arena_take(&s->arena, team_bytes(l->threads));
   TAKE(s->scratch, (uint64_t)l->threads);
   TAKE(s->x, rows * (uint64_t)z.ld_dim);
@@ -30,7 +34,7 @@ static void lay_out(cpu_state *s, const config *c) {
   TAKE(s->q, size_mul(rows, size_mul((uint64_t)c->n_heads, (uint64_t)z.head_pad)));
   TAKE(s->a, rows * (uint64_t)z.ld_heads);
   TAKE(s->h, rows * (uint64_t)z.ld_hidden);
-  TAKE_ACT(&s->shared, (uint64_t)round_up(l->rows, ACT_GROUP), ACT_GROUP);
+  take_act(s, &s->shared, round_up(l->rows, ACT_GROUP_MOST), longest);
   TAKE(s->logits, (uint64_t)l->logits * (uint64_t)z.ld_vocab);
   TAKE(s->wanted, (uint64_t)l->logits);
   TAKE(s->tiles, rows);
@@ -38,13 +42,13 @@ static void lay_out(cpu_state *s, const config *c) {
   TAKE(s->nucleus, (uint64_t)c->vocab_size);
   for (int i = 0; i < l->threads; i++) {
     cpu_scratch unread, *scratch = s->scratch ? &s->scratch[i] : &unread;
-    TAKE_ACT(&scratch->solo, (uint64_t)1, 1);
+    take_act(s, &scratch->solo, 1, longest);
     TAKE(scratch->norm, (uint64_t)z.ld_dim);
     TAKE(scratch->tile, (uint64_t)(BLOCK_ROWS * bite));
+    TAKE(scratch->product, matmul_scratch(longest));
     TAKE(scratch->attend, (uint64_t)attend_scratch(z.head_pad));
   }
 #undef TAKE
-#undef TAKE_ACT
 }
 
 static void plan_state(const config *c, const limits *l, uint64_t *kv, uint64_t *scratch) {

@@ -13,10 +13,10 @@
 
 typedef struct cpu_layer {
   float *attention_norm; /* (ld_dim) */
-  matrix qkv;            /* n_heads query, n_kv_heads key, n_kv_heads value heads, each of head_pad rows; dim */
+  matrix wq, wk, wv;     /* (n_heads or n_kv_heads heads of head_pad rows, dim) */
   matrix wo;             /* (dim, n_heads * head_dim) */
   float *ffn_norm;       /* (ld_dim) */
-  matrix gate_up;        /* panel 2 i: rows of W1; panel 2 i + 1: the same rows of W3; dim */
+  matrix w1, w3;         /* (hidden_dim, dim) */
   matrix w2;             /* (dim, hidden_dim) */
 } cpu_layer;
 
@@ -54,6 +54,7 @@ typedef struct cpu_scratch {
   act solo;    /* (1, the longest row) a step's only row, which each worker prepares for itself: cheaper than a wait */
   float *norm; /* (ld_dim) */
   float *tile; /* (BLOCK_ROWS, outputs of a bite) */
+  unsigned char *product; /* matmul_scratch() of the longest row */
   float *attend;
 } cpu_scratch;
 

@@ -41,14 +41,16 @@ static inline int64_t attend_scratch(int64_t head_pad) {
   return 2 * ATTEND_QUERIES * head_pad;
 }
 
-/* row is a multiple of x->group. out(rows, panels * 16) = or += x * transpose of panels [panel, panel + n_panels) of w,
- * for rows [row, row + n_rows) of x; out is the address for (row, panel). Each output is one sum, over k in increasing
- * order. */
-typedef void matmul_fn(const matrix *w, int64_t panel, int64_t n_panels, const act *x, int64_t row, int64_t n_rows,
-                       float *out, int64_t ld_out, bool add);
+/* Bytes of a matmul()'s scratch, for matrices of up to so many stored columns. */
+static inline uint64_t matmul_scratch(int64_t k) {
+  return 2 * (uint64_t)(k * LANES + k / (QBLOCK / 2) * 3 * LANES * (int64_t)sizeof(float));
+}
 
 typedef struct kernels {
   const char *isa;
+
+  /* Of an act that holds several rows. */
+  int32_t group, run;
 
   /* out = w * x / sqrt(mean(x^2) + eps); n values, of which the padding is zero. */
   void (*rmsnorm)(float *out, const float *x, const float *w, int64_t n, float eps);
@@ -58,12 +60,16 @@ typedef struct kernels {
   void (*place)(const act *to, int64_t row, const float *x, int64_t n);
   void (*quantize)(const act *to, int64_t row, const float *x, int64_t n);
 
-  matmul_fn *matmul_f32, *matmul_q8_0, *matmul_q8_f;
+  /* row is a multiple of x->group. out(rows, panels * 16) = or += x * transpose of panels [panel, panel + n_panels) of
+   * w, for rows [row, row + n_rows) of x; out is the address for (row, panel). Each output is one sum, over k in
+   * increasing order. In an act of several rows those up to the end of the last one's group are read as well. */
+  void (*matmul)(const matrix *w, int64_t panel, int64_t n_panels, const act *x, int64_t row, int64_t n_rows,
+                 float *out, int64_t ld_out, bool add, unsigned char *scratch);
 
   pack_q8_0_fn *pack_q8_0;
 
-  /* gate_up holds n / 16 pairs of vectors: 16 of the gate, 16 of the up projection. h = silu(gate) * up; n values. */
-  void (*silu_mul)(float *h, const float *gate_up, int64_t n);
+  /* h = silu(gate) * up; n values. */
+  void (*silu_mul)(float *h, const float *gate, const float *up, int64_t n);
 
   void (*attend)(const attend_job *job);
 

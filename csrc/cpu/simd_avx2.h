@@ -12,6 +12,9 @@ typedef struct vf {
 typedef struct vi {
   __m256i a, b;
 } vi;
+typedef struct vb {
+  __m256i a, b;
+} vb;
 typedef struct vw { /* the signed weights and their magnitudes */
   __m256i a, b, magnitude_a, magnitude_b;
 } vw;
@@ -29,6 +32,27 @@ static inline vf vf_set(float x) {
 static inline vf vf_load_half(const uint16_t *p) {
   return (vf){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
               _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
+}
+static inline vf vf_of_i32(__m256i a, __m256i b) {
+  return (vf){_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b)};
+}
+static inline vf vf_load_bfloat(const uint16_t *p) {
+  __m256i a = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+  __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p + 8)));
+  return (vf){_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))};
+}
+static inline vf vf_load_u8(const uint8_t *p) {
+  __m128i v = _mm_loadu_si128((const __m128i *)p);
+  return vf_of_i32(_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8)));
+}
+static inline vf vf_load_i8(const uint8_t *p) {
+  __m128i v = _mm_loadu_si128((const __m128i *)p);
+  return vf_of_i32(_mm256_cvtepi8_epi32(v), _mm256_cvtepi8_epi32(_mm_srli_si128(v, 8)));
+}
+static inline vf vf_load_u4(const uint8_t *p, int high) {
+  __m128i v = _mm_loadu_si128((const __m128i *)p);
+  v = _mm_and_si128(high ? _mm_srli_epi16(v, 4) : v, _mm_set1_epi8(15));
+  return vf_of_i32(_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8)));
 }
 static inline void vf_store_half(uint16_t *p, vf x) {
   _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
@@ -106,30 +130,59 @@ static inline vf vf_exp2_bits(vf x) {
 static inline vi vi_set(int32_t x) {
   return (vi){_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
 }
-static inline vf vi_to_f32(vi x) {
-  return (vf){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+
+static inline vb vb_load(const uint8_t *p) {
+  return (vb){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32))};
 }
-/* vi_dot takes the 128 off each weight itself. */
-static inline vi vi_start(int32_t start) {
-  (void)start;
-  return vi_set(0);
+static inline void vb_store(uint8_t *p, vb x) {
+  _mm256_storeu_si256((__m256i *)p, x.a);
+  _mm256_storeu_si256((__m256i *)(p + 32), x.b);
 }
-static inline vw vw_load(const uint8_t *p) {
-  __m256i flip = _mm256_set1_epi8((char)0x80);
-  __m256i a = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)p), flip);
-  __m256i b = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(p + 32)), flip);
+static inline vb vb_field(vb x, int from, int width, int to) {
+  __m256i mask = _mm256_set1_epi8((char)(((1 << width) - 1) << to));
+  if (from > to) x = (vb){_mm256_srli_epi16(x.a, from - to), _mm256_srli_epi16(x.b, from - to)};
+  if (from < to) x = (vb){_mm256_slli_epi16(x.a, to - from), _mm256_slli_epi16(x.b, to - from)};
+  return (vb){_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
+}
+static inline vb vb_or(vb x, vb y) {
+  return (vb){_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+static inline vb vb_add(vb x, int n) {
+  __m256i v = _mm256_set1_epi8((char)n);
+  return (vb){_mm256_add_epi8(x.a, v), _mm256_add_epi8(x.b, v)};
+}
+static inline vb vb_lookup(vb x, const int8_t levels[16]) {
+  __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)levels));
+  table = _mm256_xor_si256(table, _mm256_set1_epi8((char)0x80));
+  return (vb){_mm256_shuffle_epi8(table, x.a), _mm256_shuffle_epi8(table, x.b)};
+}
+
+/* Codes below 64 are multiplied as they are, and the start takes their offset back; with 128 they are made int8. */
+static inline vw vw_of(vb x, int offset) {
+  if (offset < 128) return (vw){x.a, x.b, x.a, x.b};
+  __m256i flip = _mm256_set1_epi8((char)0x80), a = _mm256_xor_si256(x.a, flip), b = _mm256_xor_si256(x.b, flip);
   return (vw){a, b, _mm256_abs_epi8(a), _mm256_abs_epi8(b)};
 }
-/* |w| * (x with w's sign): a pair's sum is at most 2 * 128 * 127 = 32512, so int16 cannot saturate. */
-static inline __m256i vi_dot_half(__m256i acc, __m256i w, __m256i magnitude, __m256i x) {
-  __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, w));
+static inline vi vi_start(int32_t start, int offset) {
+  return vi_set(offset < 128 ? (start - ACT_SUMS_MAGIC) / 128 * offset : 0);
+}
+/* int16 cannot saturate: a pair's sum is at most 2 * 128 * 127 = 32512. */
+static inline __m256i vi_dot_half(__m256i acc, __m256i w, __m256i magnitude, __m256i x, int offset) {
+  __m256i pairs = _mm256_maddubs_epi16(magnitude, offset < 128 ? x : _mm256_sign_epi8(x, w));
   return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
-static inline vi vi_dot(vi acc, vw w, const int8_t *x) {
+static inline vi vi_dot(vi acc, vw w, const int8_t *x, int offset) {
   int32_t four;
   memcpy(&four, x, 4);
   __m256i v = _mm256_set1_epi32(four);
-  return (vi){vi_dot_half(acc.a, w.a, w.magnitude_a, v), vi_dot_half(acc.b, w.b, w.magnitude_b, v)};
+  return (vi){vi_dot_half(acc.a, w.a, w.magnitude_a, v, offset), vi_dot_half(acc.b, w.b, w.magnitude_b, v, offset)};
+}
+static inline vf vi_to_f32(vi x) {
+  return vf_of_i32(x.a, x.b);
+}
+static inline vf vi_scaled(vi x, vf scale, vf magic) {
+  (void)magic;
+  return vf_mul(scale, vi_to_f32(x));
 }
 static inline int32_t vf_store_i8(int8_t *p, vf x) {
   __m256i a = _mm256_cvtps_epi32(x.a), b = _mm256_cvtps_epi32(x.b);
@@ -151,7 +204,12 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
   _mm256_storeu_si256((__m256i *)(p + 32), _mm256_xor_si256(b, flip));
 }
 
+#define ACT_GROUP 8
+#define ACT_RUN 4
+#define EXPAND_SIGNED 0
+
 #define TILE_F32 1, 4
-#define TILE_Q8 1, 2
+#define TILE_Q8_PANELS 1
+#define TILE_Q8_ROWS 2
 
 #endif

@@ -8,6 +8,7 @@
 
 typedef __m512 vf;
 typedef __m512i vi;
+typedef __m512i vb;
 typedef __m512i vw;
 
 static inline vf vf_load(const float *p) {
@@ -21,6 +22,19 @@ static inline vf vf_set(float x) {
 }
 static inline vf vf_load_half(const uint16_t *p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+static inline vf vf_load_bfloat(const uint16_t *p) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+static inline vf vf_load_u8(const uint8_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+static inline vf vf_load_i8(const uint8_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+static inline vf vf_load_u4(const uint8_t *p, int high) {
+  __m512i v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+  return _mm512_cvtepi32_ps(high ? _mm512_srli_epi32(v, 4) : _mm512_and_si512(v, _mm512_set1_epi32(15)));
 }
 static inline void vf_store_half(uint16_t *p, vf a) {
   _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
@@ -94,19 +108,48 @@ static inline vf vf_exp2_bits(vf shifted) {
 static inline vi vi_set(int32_t x) {
   return _mm512_set1_epi32(x);
 }
-static inline vf vi_to_f32(vi a) {
-  return _mm512_cvtepi32_ps(a);
-}
-static inline vi vi_start(int32_t start) {
-  return _mm512_set1_epi32(start);
-}
-static inline vw vw_load(const uint8_t *p) {
+
+static inline vb vb_load(const uint8_t *p) {
   return _mm512_loadu_si512(p);
 }
-static inline vi vi_dot(vi acc, vw w, const int8_t *x) {
+static inline void vb_store(uint8_t *p, vb a) {
+  _mm512_storeu_si512(p, a);
+}
+static inline vb vb_field(vb a, int from, int width, int to) {
+  if (from > to) a = _mm512_srli_epi16(a, (unsigned)(from - to));
+  if (from < to) a = _mm512_slli_epi16(a, (unsigned)(to - from));
+  return _mm512_and_si512(a, _mm512_set1_epi8((char)(((1 << width) - 1) << to)));
+}
+static inline vb vb_or(vb a, vb b) {
+  return _mm512_or_si512(a, b);
+}
+static inline vb vb_add(vb a, int n) {
+  return _mm512_add_epi8(a, _mm512_set1_epi8((char)n));
+}
+static inline vb vb_lookup(vb a, const int8_t levels[16]) {
+  __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)levels));
+  return _mm512_shuffle_epi8(_mm512_xor_si512(table, _mm512_set1_epi8((char)0x80)), a);
+}
+
+/* Weights are unsigned bytes: codes that have no offset, or values + 128, which the start takes back. Products lie on
+ * the magic number, so that as a float they are it and their sum. */
+static inline vw vw_of(vb a, int offset) {
+  return offset == 0 || offset == 128 ? a : vb_add(a, 128 - offset);
+}
+static inline vi vi_start(int32_t start, int offset) {
+  return _mm512_set1_epi32(offset ? start : ACT_SUMS_MAGIC);
+}
+static inline vi vi_dot(vi acc, vw w, const int8_t *x, int offset) {
+  (void)offset;
   int32_t four;
   memcpy(&four, x, 4);
   return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(four));
+}
+static inline vf vi_to_f32(vi a) {
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(a, _mm512_set1_epi32(ACT_SUMS_MAGIC)));
+}
+static inline vf vi_scaled(vi a, vf scale, vf magic) {
+  return _mm512_fmadd_ps(scale, _mm512_castsi512_ps(a), magic);
 }
 static inline int32_t vf_store_i8(int8_t *p, vf a) {
   __m512i q = _mm512_cvtps_epi32(a);
@@ -123,7 +166,12 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
   _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80)));
 }
 
+#define ACT_GROUP 8
+#define ACT_RUN 4
+#define EXPAND_SIGNED 0
+
 #define TILE_F32 2, 8
-#define TILE_Q8 2, 8
+#define TILE_Q8_PANELS 2
+#define TILE_Q8_ROWS 8
 
 #endif

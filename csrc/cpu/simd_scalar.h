@@ -14,8 +14,11 @@ typedef struct vf {
 typedef struct vi {
   int32_t v[16];
 } vi;
-typedef struct vw { /* weights ready for vi_dot */
+typedef struct vb { /* codes of weights: four for each lane */
   uint8_t v[64];
+} vb;
+typedef struct vw { /* weights ready for vi_dot() */
+  int8_t v[64];
 } vw;
 
 #define EACH for (int i = 0; i < 16; i++)
@@ -36,6 +39,28 @@ static inline vf vf_set(float x) {
 static inline vf vf_load_half(const uint16_t *p) {
   vf r;
   EACH r.v[i] = half_to_f32(p[i]);
+  return r;
+}
+/* The upper half of a float32. */
+static inline vf vf_load_bfloat(const uint16_t *p) {
+  vf r;
+  EACH r.v[i] = half_bits_f32((uint32_t)p[i] << 16);
+  return r;
+}
+static inline vf vf_load_u8(const uint8_t *p) {
+  vf r;
+  EACH r.v[i] = (float)p[i];
+  return r;
+}
+static inline vf vf_load_i8(const uint8_t *p) {
+  vf r;
+  EACH r.v[i] = (float)(int8_t)p[i];
+  return r;
+}
+/* The low or the high halves of bytes. */
+static inline vf vf_load_u4(const uint8_t *p, int high) {
+  vf r;
+  EACH r.v[i] = (float)(high ? p[i] >> 4 : p[i] & 15);
   return r;
 }
 static inline void vf_store_half(uint16_t *p, vf a) {
@@ -123,24 +148,62 @@ static inline vi vi_set(int32_t x) {
   EACH r.v[i] = x;
   return r;
 }
+
+static inline vb vb_load(const uint8_t *p) {
+  vb r;
+  memcpy(r.v, p, sizeof r.v);
+  return r;
+}
+static inline void vb_store(uint8_t *p, vb a) {
+  memcpy(p, a.v, sizeof a.v);
+}
+/* `width` bits from bit `from` of each byte, moved to bit `to`. */
+static inline vb vb_field(vb a, int from, int width, int to) {
+  for (int i = 0; i < 64; i++) a.v[i] = (uint8_t)((a.v[i] >> from & ((1 << width) - 1)) << to);
+  return a;
+}
+static inline vb vb_or(vb a, vb b) {
+  for (int i = 0; i < 64; i++) a.v[i] |= b.v[i];
+  return a;
+}
+static inline vb vb_add(vb a, int n) {
+  for (int i = 0; i < 64; i++) a.v[i] = (uint8_t)(a.v[i] + n);
+  return a;
+}
+/* Codes of 4 bits to their levels + 128. */
+static inline vb vb_lookup(vb a, const int8_t levels[16]) {
+  for (int i = 0; i < 64; i++) a.v[i] = (uint8_t)(levels[a.v[i]] + 128);
+  return a;
+}
+
+/* Integer products. Weights are codes less an offset, which is a constant: 0 to 32 for codes below 64, or 128. */
+static inline vw vw_of(vb a, int offset) {
+  vw r;
+  for (int i = 0; i < 64; i++) r.v[i] = (int8_t)(a.v[i] - offset);
+  return r;
+}
+/* What the products of a block are added to, given its act.start. */
+static inline vi vi_start(int32_t start, int offset) {
+  (void)start;
+  (void)offset;
+  return vi_set(0);
+}
+/* acc.lane[i] += the four products of row i's weights with x's. */
+static inline vi vi_dot(vi acc, vw w, const int8_t *x, int offset) {
+  (void)offset;
+  EACH for (int j = 0; j < 4; j++) acc.v[i] += w.v[4 * i + j] * x[j];
+  return acc;
+}
+/* The products, whatever they started from. */
 static inline vf vi_to_f32(vi a) {
   vf r;
   EACH r.v[i] = (float)a.v[i];
   return r;
 }
-/* What a block's dot product starts from, given act.start. */
-static inline vi vi_start(int32_t start) {
-  return vi_set(start);
-}
-static inline vw vw_load(const uint8_t *p) {
-  vw r;
-  memcpy(r.v, p, sizeof r.v);
-  return r;
-}
-/* acc.lane[i] += the four products of w's bytes (value + 128) of row i with x's. */
-static inline vi vi_dot(vi acc, vw w, const int8_t *x) {
-  EACH for (int j = 0; j < 4; j++) acc.v[i] += (int32_t)w.v[4 * i + j] * x[j];
-  return acc;
+/* scale * vi_to_f32(a). magic = -1.5 * 2^23 * scale, which is exact. */
+static inline vf vi_scaled(vi a, vf scale, vf magic) {
+  (void)magic;
+  return vf_mul(scale, vi_to_f32(a));
 }
 /* Rounds to the nearest, ties to even, stores 16 int8, and returns their sum. |a| <= 127.5 */
 static inline int32_t vf_store_i8(int8_t *p, vf a) {
@@ -164,7 +227,12 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
 
 #undef EACH
 
+#define ACT_GROUP 8 /* how several rows of activations lie, see act */
+#define ACT_RUN 4
+#define EXPAND_SIGNED 0 /* whether products of several rows read values of weights, not codes */
+
 #define TILE_F32 1, 4 /* panels and rows of activations that share a pass over float weights */
-#define TILE_Q8 1, 4  /* the same over integer weights */
+#define TILE_Q8_PANELS 1
+#define TILE_Q8_ROWS 4 /* the same over integer weights */
 
 #endif

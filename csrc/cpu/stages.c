@@ -11,10 +11,10 @@ typedef struct prepare_job {
   const cpu_state *state;
   const float *x; /* (…, ld) */
   int64_t ld;
-  const float *norm;    /* NULL: as it is */
-  int64_t n;            /* values of a row that are not padding */
-  const int32_t *index; /* NULL, or which row of x is row i */
-  bool integer;
+  const float *norm;     /* NULL: as it is */
+  int64_t n;             /* values of a row that are not padding */
+  const int32_t *index;  /* NULL, or which row of x is row i */
+  bool floats, integers; /* which forms are read */
   act out;
 } prepare_job;
 
@@ -29,35 +29,42 @@ static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
       k->rmsnorm(normed, x, j->norm, j->n, j->state->weights->config.norm_eps);
       x = normed;
     }
-    (j->integer ? k->quantize : k->place)(&j->out, i, x, j->ld);
+    if (j->floats) k->place(&j->out, i, x, j->ld);
+    if (j->integers) k->quantize(&j->out, i, x, j->ld);
   }
 }
 
-/* Rows of x, normalised if `norm`, in the form that products with `m` read. units: of the stage that reads them. */
+/* Rows of x, normalised if `norm`, in the forms that products with the n_matrices read. units: of the stage that reads
+ * them. */
 static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const float *norm, const int32_t *index,
-                   int64_t n_rows, const matrix *m, int64_t units) {
+                   int64_t n_rows, const matrix *const *matrices, int n_matrices, int64_t units) {
   cpu_state *s = lane->state;
+  const kernels *k = s->weights->kernels;
   prepare_job job = {.state = s,
                      .x = x,
                      .ld = ld,
                      .norm = norm,
                      .n = n,
                      .index = index,
-                     .integer = m->dtype != LLAMA2_F32,
                      .out = n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared};
   job.out.ld = ld;
+  job.out.group = n_rows == 1 ? 1 : k->group;
+  job.out.run = k->run;
+  for (int i = 0; i < n_matrices; i++) {
+    bool integers = panel_form_of(matrices[i]->dtype).low > 0;
+    job.integers = job.integers || integers;
+    job.floats = job.floats || !integers;
+  }
   if (n_rows > 1)
-    team_for(lane->worker, n_rows, ACT_GROUP, prepare_rows, &job);
+    team_for(lane->worker, n_rows, ACT_GROUP_MOST, prepare_rows, &job);
   else if (!team_over(lane->worker, units))
     prepare_rows(lane->worker, &job, 0, 1);
   return job.out;
 }
 
-static void multiply(const cpu_state *s, const matrix *m, int64_t panel, int64_t n_panels, const act *x, int64_t row,
-                     int64_t n_rows, float *out, int64_t ld_out, bool add) {
-  const kernels *k = s->weights->kernels;
-  matmul_fn *f = m->dtype == LLAMA2_F32 ? k->matmul_f32 : m->dtype == LLAMA2_Q8_0 ? k->matmul_q8_0 : k->matmul_q8_f;
-  f(m, panel, n_panels, x, row, n_rows, out, ld_out, add);
+static void multiply(const worker *w, const cpu_state *s, const matrix *m, int64_t panel, int64_t n_panels,
+                     const act *x, int64_t row, int64_t n_rows, float *out, int64_t ld_out, bool add) {
+  s->weights->kernels->matmul(m, panel, n_panels, x, row, n_rows, out, ld_out, add, s->scratch[w->id].product);
 }
 
 /* Panels of a bite: few enough for the threads to end together, in fours since the kernels take four at a time. */
@@ -83,7 +90,7 @@ static void product_panels(worker *w, void *context, int64_t begin, int64_t end)
   for (int64_t r = 0; r < j->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
     int64_t n = j->n_rows - r < BLOCK_ROWS ? j->n_rows - r : BLOCK_ROWS;
     float *out = j->out + r * j->ld_out + begin * LANES;
-    multiply(j->state, j->matrix, begin, end - begin, &j->in, r, n, out, j->ld_out, j->add);
+    multiply(w, j->state, j->matrix, begin, end - begin, &j->in, r, n, out, j->ld_out, j->add);
   }
 }
 
@@ -143,14 +150,23 @@ static void place_head(cpu_state *s, const row *r, int64_t row_index, int32_t la
   }
 }
 
+/* Heads [begin, end) of all queries', keys' and values', which lie in three matrices. */
 static void qkv_heads(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
   cpu_state *s = j->state;
+  const config *c = &s->weights->config;
+  const matrix *const matrices[] = {&j->layer->wq, &j->layer->wk, &j->layer->wv};
+  const int64_t heads[] = {c->n_heads, c->n_kv_heads, c->n_kv_heads};
   float *tile = s->scratch[w->id].tile;
   int64_t pad = s->sizes.head_pad, per_head = pad / LANES, width = (end - begin) * pad;
   for (int64_t r = 0; r < s->step->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
     int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
-    multiply(s, &j->layer->qkv, begin * per_head, (end - begin) * per_head, &j->in, r, n, tile, width, false);
+    for (int64_t i = 0, first = 0; i < 3; first += heads[i++]) {
+      int64_t from = begin > first ? begin : first, to = end < first + heads[i] ? end : first + heads[i];
+      if (from < to)
+        multiply(w, s, matrices[i], (from - first) * per_head, (to - from) * per_head, &j->in, r, n,
+                 tile + (from - begin) * pad, width, false);
+    }
     for (int64_t i = 0; i < n; i++)
       for (int64_t head = begin; head < end; head++)
         place_head(s, &s->step->rows[r + i], r + i, j->layer_index, head, tile + i * width + (head - begin) * pad);
@@ -162,10 +178,11 @@ void cpu_qkv(void *lane, const step *step, int32_t layer) {
   cpu_state *s = l->state;
   const config *c = &s->weights->config;
   const cpu_layer *weights = &s->weights->layers[layer];
+  const matrix *const matrices[] = {&weights->wq, &weights->wk, &weights->wv};
   int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads, per_head = s->sizes.head_pad / LANES;
   layer_job job = {
       s, weights, layer,
-      prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, &weights->qkv, heads)};
+      prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, matrices, 3, heads)};
   int64_t bite = bite_panels(l->worker, heads * per_head) / per_head;
   team_for(l->worker, heads, bite < 1 ? 1 : bite, qkv_heads, &job);
 }
@@ -212,20 +229,23 @@ void cpu_attn_out(void *lane, const step *step, int32_t layer) {
   cpu_lane *l = lane;
   cpu_state *s = l->state;
   const matrix *m = &s->weights->layers[layer].wo;
-  act in = prepare(l, s->a, s->sizes.ld_heads, 0, NULL, NULL, step->n_rows, m, m->n_panels);
+  act in = prepare(l, s->a, s->sizes.ld_heads, 0, NULL, NULL, step->n_rows, &m, 1, m->n_panels);
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
 }
 
-static void ffn_up_pairs(worker *w, void *context, int64_t begin, int64_t end) {
+/* The same panels of W1 and of W3, and what comes of them. */
+static void ffn_up_panels(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
   cpu_state *s = j->state;
-  float *tile = s->scratch[w->id].tile;
   int64_t width = (end - begin) * LANES;
+  float *gate = s->scratch[w->id].tile, *up = gate + width;
   for (int64_t r = 0; r < s->step->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
     int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
-    multiply(s, &j->layer->gate_up, 2 * begin, 2 * (end - begin), &j->in, r, n, tile, 2 * width, false);
+    multiply(w, s, &j->layer->w1, begin, end - begin, &j->in, r, n, gate, 2 * width, false);
+    multiply(w, s, &j->layer->w3, begin, end - begin, &j->in, r, n, up, 2 * width, false);
     for (int64_t i = 0; i < n; i++)
-      s->weights->kernels->silu_mul(s->h + (r + i) * s->sizes.ld_hidden + begin * LANES, tile + i * 2 * width, width);
+      s->weights->kernels->silu_mul(s->h + (r + i) * s->sizes.ld_hidden + begin * LANES, gate + i * 2 * width,
+                                    up + i * 2 * width, width);
   }
 }
 
@@ -233,18 +253,19 @@ void cpu_ffn_up(void *lane, const step *step, int32_t layer) {
   cpu_lane *l = lane;
   cpu_state *s = l->state;
   const cpu_layer *weights = &s->weights->layers[layer];
-  int64_t pairs = weights->gate_up.n_panels / 2;
+  const matrix *const matrices[] = {&weights->w1, &weights->w3};
+  int64_t n_panels = weights->w1.n_panels;
   layer_job job = {s, weights, layer,
                    prepare(l, s->x, s->sizes.ld_dim, s->weights->config.dim, weights->ffn_norm, NULL, step->n_rows,
-                           &weights->gate_up, pairs)};
-  team_for(l->worker, pairs, bite_panels(l->worker, 2 * pairs) / 2, ffn_up_pairs, &job);
+                           matrices, 2, n_panels)};
+  team_for(l->worker, n_panels, bite_panels(l->worker, 2 * n_panels) / 2, ffn_up_panels, &job);
 }
 
 void cpu_ffn_down(void *lane, const step *step, int32_t layer) {
   cpu_lane *l = lane;
   cpu_state *s = l->state;
   const matrix *m = &s->weights->layers[layer].w2;
-  act in = prepare(l, s->h, s->sizes.ld_hidden, 0, NULL, NULL, step->n_rows, m, m->n_panels);
+  act in = prepare(l, s->h, s->sizes.ld_hidden, 0, NULL, NULL, step->n_rows, &m, 1, m->n_panels);
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
 }
 
@@ -252,8 +273,9 @@ void cpu_head(void *lane, const step *step) {
   cpu_lane *l = lane;
   cpu_state *s = l->state;
   const cpu_weights *w = s->weights;
+  const matrix *m = &w->classifier;
   if (step->n_logits == 0) return;
-  act in = prepare(l, s->x, s->sizes.ld_dim, w->config.dim, w->final_norm, s->wanted, step->n_logits, &w->classifier,
-                   w->classifier.n_panels);
-  product(l, &(product_job){s, &w->classifier, in, step->n_logits, s->logits, s->sizes.ld_vocab, false});
+  act in =
+      prepare(l, s->x, s->sizes.ld_dim, w->config.dim, w->final_norm, s->wanted, step->n_logits, &m, 1, m->n_panels);
+  product(l, &(product_job){s, m, in, step->n_logits, s->logits, s->sizes.ld_vocab, false});
 }

@@ -20,41 +20,24 @@ cpu_sizes cpu_sizes_of(const config *c) {
   return s;
 }
 
-/* A matrix to be, and where its rows come from: `parts` tensors, and which row of which is panel row i. */
+/* A matrix to be, and the tensor that its rows come from. */
 typedef struct packing {
-  matrix *target;
+  const matrix *target;
   const cpu_weights *weights;
-  tensor parts[3];
-  matrix_source (*locate)(const struct packing *p, int64_t i);
+  tensor tensor;
+  int64_t run, padded; /* runs of so many rows take up so many rows of the matrix */
 } packing;
-
-static matrix_source locate_plain(const packing *p, int64_t i) {
-  return i < p->parts[0].rows ? (matrix_source){&p->parts[0], i} : (matrix_source){NULL, 0};
-}
-
-/* Every head begins with a panel of its own, so that one worker has all of a head. */
-static matrix_source locate_heads(const packing *p, int64_t i) {
-  const config *c = &p->weights->config;
-  int64_t pad = round_up(c->head_dim, LANES), head = i / pad, at = i % pad;
-  int part = head < c->n_heads ? 0 : head < c->n_heads + c->n_kv_heads ? 1 : 2;
-  if (at >= c->head_dim) return (matrix_source){NULL, 0};
-  if (part > 0) head -= c->n_heads + (part - 1) * c->n_kv_heads;
-  return (matrix_source){&p->parts[part], head * c->head_dim + at};
-}
-
-/* Panels of W1 and W3 take turns, so that one worker has a gate and what it gates. */
-static matrix_source locate_pairs(const packing *p, int64_t i) {
-  int64_t panel = i / LANES, row = panel / 2 * LANES + i % LANES;
-  return row < p->parts[0].rows ? (matrix_source){&p->parts[panel % 2], row} : (matrix_source){NULL, 0};
-}
 
 static void pack_panels(worker *w, void *context, int64_t begin, int64_t end) {
   (void)w;
   const packing *p = context;
   for (int64_t panel = begin; panel < end; panel++) {
-    matrix_source sources[LANES];
-    for (int lane = 0; lane < LANES; lane++) sources[lane] = p->locate(p, panel * LANES + lane);
-    matrix_pack(p->target, panel, sources, p->weights->kernels->pack_q8_0);
+    int64_t rows[LANES];
+    for (int lane = 0; lane < LANES; lane++) {
+      int64_t i = panel * LANES + lane, row = i / p->padded * p->run + i % p->padded;
+      rows[lane] = i % p->padded < p->run && row < p->tensor.rows ? row : -1;
+    }
+    matrix_pack(p->target, panel, &p->tensor, rows, p->weights->kernels->pack_q8_0);
   }
 }
 
@@ -72,13 +55,12 @@ typedef struct builder {
   int32_t dtype;    /* of the layers' matrices */
 } builder;
 
-/* Integer tensors keep their values where their blocks allow it and all parts are alike; else a matrix becomes what
- * holds it exactly, or what was asked. */
-static int32_t packed_dtype(const builder *b, int n_parts, const tensor *parts) {
-  bool kept = true;
-  for (int i = 0; i < n_parts; i++) kept = kept && matrix_keeps(&parts[i]) && parts[i].dtype == parts[0].dtype;
-  if (kept) return parts[0].dtype;
-  return b->quantize == LLAMA2_Q8_0 ? LLAMA2_Q8_0 : LLAMA2_F32;
+/* Tensors stay as they are, but floats where something else was asked for, and what cannot be kept becomes what holds it
+ * exactly. */
+static int32_t packed_dtype(const builder *b, const tensor *t) {
+  bool is_float = t->dtype == LLAMA2_F32 || t->dtype == LLAMA2_F16 || t->dtype == LLAMA2_BF16;
+  if (matrix_keeps(t) && !(is_float && b->quantize != LLAMA2_KEEP)) return t->dtype;
+  return b->quantize == LLAMA2_KEEP ? LLAMA2_F32 : b->quantize;
 }
 
 static int tell_progress(void *context) {
@@ -86,17 +68,18 @@ static int tell_progress(void *context) {
   return b->progress(b->progress_context, b->w->arena.used, b->total);
 }
 
-static void build_matrix(builder *b, matrix *m, int64_t rows, matrix_source (*locate)(const packing *, int64_t),
-                         int n_parts, const role *parts, int32_t layer) {
-  packing p = {.target = m, .weights = b->w, .locate = locate};
-  for (int i = 0; i < n_parts; i++) {
-    p.parts[i] = checkpoint_tensor(b->c, parts[i], layer);
-    if (p.parts[i].bytes > b->largest) b->largest = p.parts[i].bytes;
-  }
-  m->data = arena_take(&b->w->arena, matrix_shape(m, packed_dtype(b, n_parts, p.parts), rows, p.parts[0].cols));
+/* Each run of `run` rows begins with a panel of its own. */
+static void build_matrix(builder *b, matrix *m, role role, int32_t layer, int64_t run) {
+  packing p = {.target = m, .weights = b->w, .tensor = checkpoint_tensor(b->c, role, layer)};
+  p.run = run ? run : p.tensor.rows;
+  p.padded = round_up(p.run, LANES);
+  if (p.tensor.bytes > b->largest) b->largest = p.tensor.bytes;
+  uint64_t bytes = matrix_shape(m, packed_dtype(b, &p.tensor), p.tensor.rows / p.run * p.padded, p.tensor.cols);
+  if (!run) m->rows = p.tensor.rows;
+  m->data = arena_take(&b->w->arena, bytes);
   if (!m->data || atomic_load(&b->cancel)) return;
   team_loop(b->team, m->n_panels, 8, pack_panels, &p, &b->cancel, b->progress ? tell_progress : NULL, b);
-  for (int i = 0; i < n_parts; i++) checkpoint_done(b->c, &p.parts[i]);
+  checkpoint_done(b->c, &p.tensor);
 }
 
 static float *build_norm(builder *b, role role, int32_t layer) {
@@ -109,28 +92,28 @@ static float *build_norm(builder *b, role role, int32_t layer) {
 static void build(builder *b) {
   cpu_weights *w = b->w;
   const config *c = &w->config;
-  cpu_sizes sizes = cpu_sizes_of(c);
   w->layers = arena_take(&w->arena, size_mul((uint64_t)c->n_layers, sizeof(cpu_layer)));
   w->rope = arena_take(&w->arena, (uint64_t)(c->rope_dim / 2) * sizeof(double));
   if (w->rope) rope_frequencies(w->rope, (double)c->rope_theta, c->rope_dim);
-  build_matrix(b, &w->embedding, c->vocab_size, locate_plain, 1, (const role[]){ROLE_EMBEDDING}, 0);
+  build_matrix(b, &w->embedding, ROLE_EMBEDDING, 0, 0);
   for (int32_t i = 0; i < c->n_layers; i++) {
     cpu_layer unread, *l = w->layers ? &w->layers[i] : &unread;
-    int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads;
     l->attention_norm = build_norm(b, ROLE_ATTENTION_NORM, i);
-    build_matrix(b, &l->qkv, heads * sizes.head_pad, locate_heads, 3, (const role[]){ROLE_WQ, ROLE_WK, ROLE_WV}, i);
-    build_matrix(b, &l->wo, c->dim, locate_plain, 1, (const role[]){ROLE_WO}, i);
+    build_matrix(b, &l->wq, ROLE_WQ, i, c->head_dim); /* one worker has all of a head */
+    build_matrix(b, &l->wk, ROLE_WK, i, c->head_dim);
+    build_matrix(b, &l->wv, ROLE_WV, i, c->head_dim);
+    build_matrix(b, &l->wo, ROLE_WO, i, 0);
     b->dtype = l->wo.dtype;
     l->ffn_norm = build_norm(b, ROLE_FFN_NORM, i);
-    build_matrix(b, &l->gate_up, 2 * round_up(c->hidden_dim, LANES), locate_pairs, 2, (const role[]){ROLE_W1, ROLE_W3},
-                 i);
-    build_matrix(b, &l->w2, c->dim, locate_plain, 1, (const role[]){ROLE_W2}, i);
+    build_matrix(b, &l->w1, ROLE_W1, i, 0);
+    build_matrix(b, &l->w3, ROLE_W3, i, 0);
+    build_matrix(b, &l->w2, ROLE_W2, i, 0);
   }
   w->final_norm = build_norm(b, ROLE_FINAL_NORM, 0);
   if (c->shared_classifier)
     w->classifier = w->embedding;
   else
-    build_matrix(b, &w->classifier, c->vocab_size, locate_plain, 1, (const role[]){ROLE_CLASSIFIER}, 0);
+    build_matrix(b, &w->classifier, ROLE_CLASSIFIER, 0, 0);
 }
 
 llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *options, llama2_model_info *info,

@@ -30,6 +30,12 @@ void q4_k_scales(const uint8_t packed[12], uint8_t scales[8], uint8_t minima[8])
   }
 }
 
+void iq4_xs_scales(const block_iq4_xs *b, int8_t scales[8]) {
+  uint32_t high = load_u16(b->scales_h);
+  for (int j = 0; j < 8; j++)
+    scales[j] = (int8_t)((int)((b->scales_l[j / 2] >> j % 2 * 4 & 15) | (high >> j * 2 & 3) << 4) - 32);
+}
+
 static float load_half(const uint8_t *p) {
   return half_to_f32(load_u16(p));
 }
@@ -152,10 +158,10 @@ static void dequantize_iq4_nl(const block_iq4_nl *b, float *out) {
 
 static void dequantize_iq4_xs(const block_iq4_xs *b, float *out) {
   float d = load_half(b->d);
-  uint32_t high = load_u16(b->scales_h);
+  int8_t scales[8];
+  iq4_xs_scales(b, scales);
   for (int run = 0; run < 8; run++) {
-    int scale = (int)((b->scales_l[run / 2] >> run % 2 * 4 & 15) | (high >> run * 2 & 3) << 4) - 32;
-    float step = d * (float)scale;
+    float step = d * (float)scales[run];
     for (int i = 0; i < 16; i++) {
       out[run * 32 + i] = step * (float)iq4_levels[b->qs[run * 16 + i] & 15];
       out[run * 32 + i + 16] = step * (float)iq4_levels[b->qs[run * 16 + i] >> 4];

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "format/dtype.h"
+
 /* The n values of n / block_values blocks, at any alignment, to out[0..n). dtype: any but Q8_F, which has no blocks. */
 void dequantize_row(int32_t dtype, const void *blocks, int64_t n, float *out);
 
@@ -19,5 +21,8 @@ void q3_k_scales(const uint8_t packed[12], int8_t scales[16]);
 
 /* Scales and minima in blocks of Q4_K and Q5_K, from 0 to 63. */
 void q4_k_scales(const uint8_t packed[12], uint8_t scales[8], uint8_t minima[8]);
+
+/* Scales in blocks of IQ4_XS, from -32 to 31. */
+void iq4_xs_scales(const block_iq4_xs *b, int8_t scales[8]);
 
 #endif
