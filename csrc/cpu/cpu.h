@@ -8,8 +8,8 @@
 #include "cpu/matrix.h"
 #include "model/backend.h"
 
-#define BLOCK_ROWS 64 /* rows whose outputs a stage keeps by while it finishes them */
-#define BITE_PANELS 8 /* panels of a bite at most */
+#define BLOCK_ROWS 256 /* rows whose outputs a stage keeps by while it finishes them */
+#define BITE_PANELS 8  /* panels of a bite at most */
 
 typedef struct cpu_layer {
   float *attention_norm; /* (ld_dim) */

@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* syscall() */
 #include "cpu/kernels.h"
 
 #include <stdlib.h>
@@ -5,6 +6,10 @@
 
 #ifdef KERNELS_X86
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #define BIT(word, n) ((word) >> (n)&1)
 
@@ -28,6 +33,18 @@ static bool has_avx512(void) {
   if (!has_avx2() || (saved_state() & 0xe6) != 0xe6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   return BIT(b, 16) && BIT(b, 17) && BIT(b, 30) && BIT(b, 31) && BIT(c, 11); /* F, DQ, BW, VL, VNNI */
 }
+
+/* The system lets a process use tile registers when it asks. */
+static bool has_amx(void) {
+#ifdef __linux__
+  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+  uint32_t a, b, c, d;
+  if (!has_avx512() || (saved_state() & 0x60000) != 0x60000 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  return BIT(d, 24) && BIT(d, 25) && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+  return false;
+#endif
+}
 #endif
 
 static bool has_scalar(void) {
@@ -40,6 +57,7 @@ static const struct {
   bool (*present)(void);
 } known[] = {
 #ifdef KERNELS_X86
+    {&kernels_amx,    has_amx   },
     {&kernels_avx512, has_avx512},
     {&kernels_avx2,   has_avx2  },
 #endif
@@ -76,5 +94,6 @@ llama2_status kernels_find(const char *isa, const kernels **found) {
     *found = known[i].table;
     return LLAMA2_OK;
   }
-  return status_fail(LLAMA2_ERR_DEVICE, "%s: unknown instruction set '%s', expected scalar, avx2 or avx512", from, isa);
+  return status_fail(LLAMA2_ERR_DEVICE, "%s: unknown instruction set '%s', expected scalar, avx2, avx512 or amx", from,
+                     isa);
 }

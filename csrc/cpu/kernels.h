@@ -91,7 +91,7 @@ const char *kernels_best(void);
 
 extern const kernels kernels_scalar;
 #ifdef KERNELS_X86
-extern const kernels kernels_avx2, kernels_avx512;
+extern const kernels kernels_avx2, kernels_avx512, kernels_amx;
 #endif
 
 #endif

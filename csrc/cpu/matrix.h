@@ -79,17 +79,18 @@ typedef struct matrix {
   unsigned char *data; /* n_panels * panel_bytes */
 } matrix;
 
-#define ACT_GROUP_MOST 16
+#define ACT_GROUP_MOST 16         /* rows of integers that may lie interleaved */
+#define ACT_FLOATS 8              /* rows of floats that do */
 #define ACT_SUMS_MAGIC 0x4b400000 /* as an int32: the bits of 1.5 * 2^23, whose last place is 1 */
 
-/* Rows of activations in the forms that kernels read. Rows come in groups of `group`, 1 or what the kernels ask for; a
- * group's values lie interleaved, so that a kernel walks one address. ld is a multiple of QBLOCK; values past a row's
- * end are zeros. */
+/* Rows of activations in the forms that kernels read. Rows of integers come in groups of `group`, 1 or what the kernels
+ * ask for, and of floats in groups of 1 or ACT_FLOATS; a group's values lie interleaved, so that a kernel walks one
+ * address. ld is a multiple of QBLOCK; values past a row's end are zeros. */
 typedef struct act {
   int64_t ld;
   int32_t group;
   int32_t run;         /* integers of a row that lie together */
-  float *f;            /* (rows / group, ld, group) */
+  float *f;            /* (rows / ACT_FLOATS, ld, ACT_FLOATS), or (1, ld) */
   int8_t *q;           /* (rows / group, ld / run, group, run) */
   float *d;            /* (rows / group, ld / QBLOCK, group) scales */
   int32_t *start;      /* the same: ACT_SUMS_MAGIC - 128 times the sum of a block's q */

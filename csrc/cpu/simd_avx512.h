@@ -166,12 +166,12 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
   _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80)));
 }
 
-#define ACT_GROUP 8
-#define ACT_RUN 4
-#define EXPAND_SIGNED 0
-
 #define TILE_F32 2, 8
+#ifdef KERNELS_AMX
+#define TILE_Q8_PANELS 1
+#else
 #define TILE_Q8_PANELS 2
 #define TILE_Q8_ROWS 8
+#endif
 
 #endif

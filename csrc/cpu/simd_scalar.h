@@ -227,10 +227,6 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
 
 #undef EACH
 
-#define ACT_GROUP 8 /* how several rows of activations lie, see act */
-#define ACT_RUN 4
-#define EXPAND_SIGNED 0 /* whether products of several rows read values of weights, not codes */
-
 #define TILE_F32 1, 4 /* panels and rows of activations that share a pass over float weights */
 #define TILE_Q8_PANELS 1
 #define TILE_Q8_ROWS 4 /* the same over integer weights */

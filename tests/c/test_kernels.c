@@ -19,8 +19,8 @@ static const kernels *isas[MAX_ISAS]; /* the scalar one first */
 static int n_isas;
 
 static void find_isas(void) {
-  const char *names[] = {"scalar", "avx2", "avx512"};
-  for (int i = 0; i < 3; i++) {
+  const char *names[] = {"scalar", "avx2", "avx512", "amx"};
+  for (int i = 0; i < 4; i++) {
     llama2_status status = kernels_find(names[i], &isas[n_isas]);
     CHECK(status == LLAMA2_OK || (i > 0 && status == LLAMA2_ERR_DEVICE));
     if (status == LLAMA2_OK) CHECK(strcmp(isas[n_isas++]->isa, names[i]) == 0);
@@ -141,7 +141,8 @@ static int64_t act_at(const act *a, int64_t row, int64_t parts, int64_t part) {
   return row / a->group * a->group * parts + part * a->group + row % a->group;
 }
 static float act_f(const act *a, int64_t row, int64_t k) {
-  return a->f[act_at(a, row, a->ld, k)];
+  int64_t group = a->group == 1 ? 1 : ACT_FLOATS;
+  return a->f[row / group * group * a->ld + k * group + row % group];
 }
 static int act_q(const act *a, int64_t row, int64_t k) {
   int64_t run = a->group == 1 ? 1 : a->run;
