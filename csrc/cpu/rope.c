@@ -58,7 +58,8 @@ void rope_frequencies(double *frequencies, double theta, int32_t rope_dim) {
 
 /* The pair that turns so many times in s->context tokens, were there one between any two; within the head. */
 static double pair_that_turns(double turns, const config *c) {
-  double pair = c->rope_dim * f64_log(c->rope_scaling.context / (turns * TWO_PI)) / (2 * f64_log(c->rope_theta));
+  double pair =
+      c->rope_dim * f64_log(c->rope_scaling.context / (turns * TWO_PI)) / (2 * f64_log((double)c->rope_theta));
   if (!(pair > 0)) return 0;
   return pair < c->rope_dim - 1 ? pair : c->rope_dim - 1;
 }

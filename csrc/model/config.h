@@ -42,7 +42,8 @@ typedef struct config {
   int32_t shared_classifier;
 } config;
 
-/* No frequency exceeds 1 / ROPE_FACTOR_LEAST, so that no angle exceeds what is computed exactly. */
-#define ROPE_FACTOR_LEAST 0.25
+/* What divides frequencies, in a file's list or as the factor of a rule, is at least this, so that none exceeds 4 and
+ * all angles are computed exactly. */
+#define ROPE_FACTOR_LEAST 0.5
 
 #endif

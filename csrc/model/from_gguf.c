@@ -160,7 +160,7 @@ static llama2_status read_scaling(const metadata *m, config *c) {
     return status_fail(LLAMA2_ERR_FORMAT,
                        "%s: %s is '%s', which cannot be computed yet; those that can: none, linear, yarn", m->f->path,
                        key_of(m, "rope.scaling.type").text, gguf_quote(type).text);
-  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.attn_factor", FLT_MIN, FLT_MAX, &s->magnitude));
+  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.attn_factor", 1.0 / 1024, 1024, &s->magnitude));
   if (s->rule == ROPE_PLAIN) return LLAMA2_OK;
   const char *name = has(m, "rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
   RETURN_IF_FAILED(maybe_real(m, name, 0, FLT_MAX, &s->factor));

@@ -118,7 +118,7 @@ static void check_scaling(const config *c) {
 static void check_scalings(void) {
   const float thetas[] = {10000, 500000, 1e6f, 1.5f};
   const int32_t dims[] = {2, 8, 46, 64, 128}, contexts[] = {1, 7, 64, 4096, 8192, 1 << 24};
-  const float factors[] = {0.25f, 1, 1.5f, 8, 32, 1e30f};
+  const float factors[] = {0.5f, 1, 1.5f, 8, 32, 1e30f};
   const float turns[][2] = {
       {32,     1     },
       {4,      1     },
@@ -172,7 +172,7 @@ static void check_llama3_factors(void) {
 }
 
 static void check_magnitude(void) {
-  const float factors[] = {0.25f, 1, 1.25f, 4, 40, 1e30f}, logs[] = {0, 0.707f, 1, 2};
+  const float factors[] = {0.5f, 1, 1.25f, 4, 40, 1e30f}, logs[] = {0, 0.707f, 1, 2};
   for (int rule = ROPE_PLAIN; rule <= ROPE_LLAMA3; rule++)
     for (int k = 0; k < 6; k++)
       for (int l = 0; l < 4; l++)
