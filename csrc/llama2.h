@@ -145,9 +145,13 @@ typedef struct llama2_model_info {
   int32_t dtype;             /* llama2_dtype in memory, of most matrices: one whose groups cut across blocks is F32 */
   uint64_t parameters;       /* in the file, a shared classifier counted once */
   uint64_t file_bytes;
-  uint64_t weight_bytes; /* in memory */
-  const char *format;    /* "llama2.c v0" to "llama2.c v2", "GGUF v2", "GGUF v3"; static */
-  const char *isa;       /* the instruction set in use; static */
+  uint64_t weight_bytes;    /* in memory */
+  const char *format;       /* "llama2.c v0" to "llama2.c v2", "GGUF v2", "GGUF v3"; static */
+  const char *isa;          /* the instruction set in use; static */
+  const char *architecture; /* "llama", "mistral", "qwen2", "qwen3"; static */
+  const char
+      *rope_scaling; /* how its rotary embeddings are stretched: "none", "linear", "yarn", "llama3", or "factors" that
+                             * the file lists; static */
 } llama2_model_info;
 
 /* Options that ask for nothing: all defaults. */

@@ -179,7 +179,7 @@ def plan(
 def _info(info: Any) -> dict[str, Any]:
     """The fields of llama2_model_info, with text for names and for the dtype."""
     values = {name: getattr(info, name) for name, _ in ffi.typeof("llama2_model_info").fields}
-    values |= {name: _string(values[name]) for name in ("format", "isa")}
+    values |= {name: _string(values[name]) for name in ("format", "isa", "architecture", "rope_scaling")}
     values |= {"dtype": _string(lib.llama2_dtype_name(info.dtype)), "shared_classifier": bool(info.shared_classifier)}
     return values
 

@@ -298,12 +298,13 @@ def _info(args: argparse.Namespace) -> int:
     rows = [
         ("file", args.checkpoint),
         ("format", info.format),
+        ("architecture", info.architecture),
         ("parameters", f"{info.parameters:,}"),
         ("layers", str(info.n_layers)),
         ("dim", f"{info.dim}, feed-forward {info.hidden_dim}"),
         ("heads", f"{info.n_heads} of width {info.head_dim}; {info.n_kv_heads} of keys and values"),
         ("vocabulary", f"{info.vocab_size:,}, classifier {classifier}"),
-        ("context", f"{info.context:,} tokens"),
+        ("context", f"{info.context:,} tokens; rotary scaling {info.rope_scaling}"),
         ("matrices", info.dtype),
         ("size", f"{_size(info.file_bytes)} in the file, {_size(info.weight_bytes)} in memory"),
     ]

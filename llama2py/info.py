@@ -29,6 +29,8 @@ class ModelInfo:
     weight_bytes: int
     format: str
     isa: str
+    architecture: str
+    rope_scaling: str
 
 
 @dataclass(frozen=True)

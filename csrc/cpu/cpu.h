@@ -14,7 +14,11 @@
 typedef struct cpu_layer {
   float *attention_norm; /* (ld_dim) */
   matrix wq, wk, wv;     /* (n_heads or n_kv_heads heads of head_pad rows, dim) */
+  float *qkv_bias;       /* (n_heads + 2 * n_kv_heads, head_pad), or NULL */
+  float *q_norm;         /* (head_pad) and more, or NULL */
+  float *k_norm;         /* the same */
   matrix wo;             /* (dim, n_heads * head_dim) */
+  float *wo_bias;        /* (ld_dim), or NULL */
   float *ffn_norm;       /* (ld_dim) */
   matrix w1, w3;         /* (hidden_dim, dim) */
   matrix w2;             /* (dim, hidden_dim) */
@@ -28,6 +32,7 @@ typedef struct cpu_weights {
   matrix classifier; /* (vocab_size, dim); the same data where it is shared */
   float *final_norm; /* (ld_dim) */
   double *rope;      /* (rope_dim / 2) frequencies */
+  double magnitude;  /* of rotary cosines and sines */
   cpu_layer *layers; /* (n_layers) */
 } cpu_weights;
 

@@ -83,7 +83,12 @@ typedef struct product_job {
   float *out;
   int64_t ld_out;
   bool add;
+  const float *bias; /* (panels * LANES) added besides, or NULL */
 } product_job;
+
+static void add_to(float *x, const float *y, int64_t n) {
+  for (int64_t i = 0; i < n; i++) x[i] += y[i];
+}
 
 static void product_panels(worker *w, void *context, int64_t begin, int64_t end) {
   product_job *j = context;
@@ -91,6 +96,8 @@ static void product_panels(worker *w, void *context, int64_t begin, int64_t end)
     int64_t n = j->n_rows - r < BLOCK_ROWS ? j->n_rows - r : BLOCK_ROWS;
     float *out = j->out + r * j->ld_out + begin * LANES;
     multiply(w, j->state, j->matrix, begin, end - begin, &j->in, r, n, out, j->ld_out, j->add);
+    for (int64_t i = 0; j->bias && i < n; i++)
+      add_to(out + i * j->ld_out, j->bias + begin * LANES, (end - begin) * LANES);
   }
 }
 
@@ -106,7 +113,8 @@ static void embed_rows(worker *w, void *context, int64_t begin, int64_t end) {
   const config *c = &s->weights->config;
   for (int64_t i = begin; i < end; i++) {
     matrix_row(&s->weights->embedding, s->step->rows[i].token, s->x + i * s->sizes.ld_dim);
-    rope_angles(s->rope + i * c->rope_dim, s->weights->rope, c->rope_dim / 2, s->step->rows[i].position);
+    rope_angles(s->rope + i * c->rope_dim, s->weights->rope, c->rope_dim / 2, s->step->rows[i].position,
+                s->weights->magnitude);
   }
 }
 
@@ -134,13 +142,18 @@ static float *kv_block(const cpu_state *s, const kv_sequence *sequence, int32_t 
 static void place_head(cpu_state *s, const row *r, int64_t row_index, int32_t layer, int64_t head, float *x) {
   const config *c = &s->weights->config;
   const float *angles = s->rope + row_index * c->rope_dim;
+  const cpu_layer *l = &s->weights->layers[layer];
   int64_t pad = s->sizes.head_pad, slot = r->position % KV_PAGE;
+  if (l->qkv_bias) add_to(x, l->qkv_bias + head * pad, pad);
+  if (head < c->n_heads + c->n_kv_heads) {
+    const float *norm = head < c->n_heads ? l->q_norm : l->k_norm;
+    if (norm) s->weights->kernels->rmsnorm(x, x, norm, c->head_dim, c->norm_eps);
+    rope_rotate(x, angles, c->rope_dim / 2, c->rope_halves);
+  }
   if (head < c->n_heads) {
-    rope_rotate(x, angles, c->rope_dim / 2);
     float *q = s->q + (row_index * c->n_heads + head) * pad;
     for (int64_t i = 0; i < pad; i++) q[i] = x[i];
   } else if (head < c->n_heads + c->n_kv_heads) {
-    rope_rotate(x, angles, c->rope_dim / 2);
     float *keys = kv_block(s, r->sequence, r->position, layer, head - c->n_heads);
     for (int64_t i = 0; i < c->head_dim; i++) keys[i * KV_PAGE + slot] = x[i];
   } else {
@@ -228,9 +241,10 @@ void cpu_attend(void *lane, const step *step, int32_t layer) {
 void cpu_attn_out(void *lane, const step *step, int32_t layer) {
   cpu_lane *l = lane;
   cpu_state *s = l->state;
-  const matrix *m = &s->weights->layers[layer].wo;
+  const cpu_layer *weights = &s->weights->layers[layer];
+  const matrix *m = &weights->wo;
   act in = prepare(l, s->a, s->sizes.ld_heads, 0, NULL, NULL, step->n_rows, &m, 1, m->n_panels);
-  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
+  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, weights->wo_bias});
 }
 
 /* The same panels of W1 and of W3, and what comes of them. */
@@ -266,7 +280,7 @@ void cpu_ffn_down(void *lane, const step *step, int32_t layer) {
   cpu_state *s = l->state;
   const matrix *m = &s->weights->layers[layer].w2;
   act in = prepare(l, s->h, s->sizes.ld_hidden, 0, NULL, NULL, step->n_rows, &m, 1, m->n_panels);
-  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true});
+  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, NULL});
 }
 
 void cpu_head(void *lane, const step *step) {
@@ -277,5 +291,5 @@ void cpu_head(void *lane, const step *step) {
   if (step->n_logits == 0) return;
   act in =
       prepare(l, s->x, s->sizes.ld_dim, w->config.dim, w->final_norm, s->wanted, step->n_logits, &m, 1, m->n_panels);
-  product(l, &(product_job){s, m, in, step->n_logits, s->logits, s->sizes.ld_vocab, false});
+  product(l, &(product_job){s, m, in, step->n_logits, s->logits, s->sizes.ld_vocab, false, NULL});
 }

@@ -82,34 +82,77 @@ static void build_matrix(builder *b, matrix *m, role role, int32_t layer, int64_
   checkpoint_done(b->c, &p.tensor);
 }
 
-static float *build_norm(builder *b, role role, int32_t layer) {
+/* NULL where the model has none. */
+static float *build_vector(builder *b, role role, int32_t layer) {
+  if (!checkpoint_has(b->c, role)) return NULL;
   tensor t = checkpoint_tensor(b->c, role, layer);
-  float *norm = arena_take(&b->w->arena, (uint64_t)round_up(t.cols, QBLOCK) * sizeof(float));
-  if (norm) tensor_values(&t, 0, 0, t.cols, norm);
-  return norm;
+  float *vector = arena_take(&b->w->arena, (uint64_t)round_up(t.cols, QBLOCK) * sizeof(float));
+  if (vector) tensor_values(&t, 0, 0, t.cols, vector);
+  return vector;
+}
+
+/* Biases in the order of the heads' panels, zeros where there are none; NULL where the model has none at all. */
+static float *build_head_biases(builder *b, int32_t layer) {
+  const config *c = &b->w->config;
+  const role roles[] = {ROLE_BQ, ROLE_BK, ROLE_BV};
+  const int32_t heads[] = {c->n_heads, c->n_kv_heads, c->n_kv_heads};
+  int64_t pad = cpu_sizes_of(c).head_pad, n = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads;
+  bool any = false;
+  for (int i = 0; i < 3; i++) any = any || checkpoint_has(b->c, roles[i]);
+  float *biases = any ? arena_take(&b->w->arena, size_mul((uint64_t)n, (uint64_t)pad * sizeof(float))) : NULL;
+  if (!biases) return NULL;
+  float *head = biases;
+  for (int i = 0; i < 3; i++) {
+    tensor t = {0};
+    if (checkpoint_has(b->c, roles[i])) t = checkpoint_tensor(b->c, roles[i], layer);
+    for (int64_t h = 0; h < heads[i]; h++, head += pad)
+      if (t.data) tensor_values(&t, 0, h * c->head_dim, c->head_dim, head);
+  }
+  return biases;
+}
+
+static void build_rope(builder *b) {
+  cpu_weights *w = b->w;
+  const config *c = &w->config;
+  w->magnitude = rope_magnitude(&c->rope_scaling);
+  w->rope = arena_take(&w->arena, (uint64_t)(c->rope_dim / 2) * sizeof(double));
+  if (!w->rope) return;
+  rope_frequencies(w->rope, (double)c->rope_theta, c->rope_dim);
+  if (checkpoint_has(b->c, ROLE_ROPE_FACTORS)) {
+    tensor t = checkpoint_tensor(b->c, ROLE_ROPE_FACTORS, 0);
+    float factor;
+    for (int32_t i = 0; i < c->rope_dim / 2; i++) {
+      tensor_values(&t, 0, i, 1, &factor);
+      w->rope[i] /= (double)factor;
+    }
+  }
+  rope_scale(w->rope, c);
 }
 
 static void build(builder *b) {
   cpu_weights *w = b->w;
   const config *c = &w->config;
   w->layers = arena_take(&w->arena, size_mul((uint64_t)c->n_layers, sizeof(cpu_layer)));
-  w->rope = arena_take(&w->arena, (uint64_t)(c->rope_dim / 2) * sizeof(double));
-  if (w->rope) rope_frequencies(w->rope, (double)c->rope_theta, c->rope_dim);
+  build_rope(b);
   build_matrix(b, &w->embedding, ROLE_EMBEDDING, 0, 0);
   for (int32_t i = 0; i < c->n_layers; i++) {
     cpu_layer unread, *l = w->layers ? &w->layers[i] : &unread;
-    l->attention_norm = build_norm(b, ROLE_ATTENTION_NORM, i);
+    l->attention_norm = build_vector(b, ROLE_ATTENTION_NORM, i);
     build_matrix(b, &l->wq, ROLE_WQ, i, c->head_dim); /* one worker has all of a head */
     build_matrix(b, &l->wk, ROLE_WK, i, c->head_dim);
     build_matrix(b, &l->wv, ROLE_WV, i, c->head_dim);
+    l->qkv_bias = build_head_biases(b, i);
+    l->q_norm = build_vector(b, ROLE_Q_NORM, i);
+    l->k_norm = build_vector(b, ROLE_K_NORM, i);
     build_matrix(b, &l->wo, ROLE_WO, i, 0);
+    l->wo_bias = build_vector(b, ROLE_BO, i);
     b->dtype = l->wo.dtype;
-    l->ffn_norm = build_norm(b, ROLE_FFN_NORM, i);
+    l->ffn_norm = build_vector(b, ROLE_FFN_NORM, i);
     build_matrix(b, &l->w1, ROLE_W1, i, 0);
     build_matrix(b, &l->w3, ROLE_W3, i, 0);
     build_matrix(b, &l->w2, ROLE_W2, i, 0);
   }
-  w->final_norm = build_norm(b, ROLE_FINAL_NORM, 0);
+  w->final_norm = build_vector(b, ROLE_FINAL_NORM, 0);
   if (c->shared_classifier)
     w->classifier = w->embedding;
   else

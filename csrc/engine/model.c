@@ -58,7 +58,10 @@ typedef struct opened {
 } opened;
 
 static void describe(opened *o) {
+  static const char *const scalings[] = {
+      [ROPE_PLAIN] = "none", [ROPE_LINEAR] = "linear", [ROPE_YARN] = "yarn", [ROPE_LLAMA3] = "llama3"};
   const config *f = &o->checkpoint.config;
+  bool factors = f->rope_scaling.rule == ROPE_PLAIN && checkpoint_has(&o->checkpoint, ROLE_ROPE_FACTORS);
   o->info = (llama2_model_info){
       .dim = f->dim,
       .hidden_dim = f->hidden_dim,
@@ -72,6 +75,8 @@ static void describe(opened *o) {
       .parameters = o->checkpoint.parameters,
       .file_bytes = o->checkpoint.bytes,
       .format = o->checkpoint.format,
+      .architecture = o->checkpoint.architecture,
+      .rope_scaling = factors ? "factors" : scalings[f->rope_scaling.rule],
   };
 }
 

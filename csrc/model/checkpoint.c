@@ -19,13 +19,16 @@ static const llama2c_kind llama2c_kinds[] = {
     [ROLE_CLASSIFIER] = LLAMA2C_CLASSIFIER,
 };
 
+bool role_layered(role role) {
+  return role != ROLE_EMBEDDING && role != ROLE_FINAL_NORM && role != ROLE_CLASSIFIER && role != ROLE_ROPE_FACTORS;
+}
+
 static uint64_t count_parameters(const checkpoint *c) {
   uint64_t n = 0;
-  for (int r = 0; r <= ROLE_CLASSIFIER; r++) {
-    bool layered = r != ROLE_EMBEDDING && r != ROLE_FINAL_NORM && r != ROLE_CLASSIFIER;
-    if (r == ROLE_CLASSIFIER && c->config.shared_classifier) continue;
-    tensor t = checkpoint_tensor(c, (role)r, 0);
-    n += (uint64_t)(t.rows * t.cols) * (layered ? (uint64_t)c->config.n_layers : 1);
+  for (role r = 0; r < ROLES; r++) {
+    if (!checkpoint_has(c, r) || r == ROLE_ROPE_FACTORS) continue;
+    tensor t = checkpoint_tensor(c, r, 0);
+    n += (uint64_t)(t.rows * t.cols) * (role_layered(r) ? (uint64_t)c->config.n_layers : 1);
   }
   return n;
 }
@@ -46,8 +49,10 @@ static llama2_status open_llama2c(checkpoint *c, const char *path) {
       .norm_eps = 1e-5f,
       .rope_theta = 10000.0f,
       .rope_dim = f->head_dim,
+      .rope_scaling = {.magnitude = 1},
       .shared_classifier = f->shared_classifier,
   };
+  c->architecture = "llama";
   c->format = formats[f->version];
   c->bytes = f->file.size;
   return LLAMA2_OK;
@@ -76,6 +81,11 @@ void checkpoint_close(checkpoint *c) {
   else
     llama2c_close(&c->llama2c);
   memset(c, 0, sizeof *c);
+}
+
+bool checkpoint_has(const checkpoint *c, role role) {
+  if (c->is_gguf) return from_gguf_has(c, role);
+  return role < ROLE_CLASSIFIER || (role == ROLE_CLASSIFIER && !c->config.shared_classifier);
 }
 
 tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer) {

@@ -21,12 +21,26 @@ typedef enum role {
   ROLE_W2,             /* (dim, hidden_dim) */
   ROLE_W3,             /* (hidden_dim, dim) */
   ROLE_FINAL_NORM,     /* (1, dim) */
-  ROLE_CLASSIFIER      /* (vocab_size, dim); the embedding where it is shared */
+  ROLE_CLASSIFIER,     /* (vocab_size, dim); the embedding where it is shared */
+  /* What not every model has; see checkpoint_has(). */
+  ROLE_BQ,          /* (1, n_heads * head_dim) added to queries */
+  ROLE_BK,          /* (1, n_kv_heads * head_dim) */
+  ROLE_BV,          /* (1, n_kv_heads * head_dim) */
+  ROLE_BO,          /* (1, dim) added to what attention adds to the residual stream */
+  ROLE_Q_NORM,      /* (1, head_dim) of each query head, before it is rotated */
+  ROLE_K_NORM,      /* (1, head_dim) of each key head */
+  ROLE_ROPE_FACTORS /* (1, rope_dim / 2) what frequencies are divided by, each at least ROPE_FACTOR_LEAST */
 } role;
+
+#define ROLES (ROLE_ROPE_FACTORS + 1)
+
+/* Whether each layer has a tensor of its own. */
+bool role_layered(role role);
 
 typedef struct checkpoint {
   config config;
-  const char *format; /* static */
+  const char *architecture; /* "llama", "qwen2", ...; static */
+  const char *format;       /* static */
   uint64_t bytes;
   uint64_t parameters;
   bool is_gguf; /* which of the two is open */
@@ -39,7 +53,11 @@ typedef struct checkpoint {
 llama2_status checkpoint_open(checkpoint *c, const char *path);
 void checkpoint_close(checkpoint *c);
 
-/* Of a type that tensor_values() takes, and of the role's shape. layer is 0 for roles outside the layers. */
+/* Whether there is a tensor of a role. A layer has what the others have. The classifier: one of its own. */
+bool checkpoint_has(const checkpoint *c, role role);
+
+/* Of a type that tensor_values() takes, and of the role's shape. layer is 0 for roles outside the layers. The
+ * checkpoint has the role, or it is the classifier. */
 tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer);
 
 /* Says that a tensor will not be read again. */

@@ -2,7 +2,28 @@
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* How rotary embeddings are stretched over a longer context than a model was first trained for: the frequency f of each
+ * pair becomes f * ((1 - kept) / factor + kept), where the rule says how much is kept. */
+typedef enum rope_rule {
+  ROPE_PLAIN,  /* 1 */
+  ROPE_LINEAR, /* 0 */
+  ROPE_YARN,   /* Peng et al., 2023: from `extrapolation` down to 0, linear in the number of the pair */
+  ROPE_LLAMA3  /* from 1 down to 0, linear in the frequency */
+} rope_rule;
+
+typedef struct rope_scaling {
+  rope_rule rule;
+  float factor;
+  int32_t context;      /* tokens that the model was first trained for */
+  float fast, slow;     /* turns in that context: what turns `fast` times is kept whole, what turns `slow` times not */
+  float extrapolation;  /* YaRN: 0 to 1 */
+  float log_multiplier; /* YaRN: cosine and sine grow by (1 + ln(factor) / 10) / (1 + log_multiplier ln(factor) / 10),
+                         * if factor > 1 and extrapolation is not 0 */
+  float magnitude;      /* any rule: what cosine and sine are multiplied by besides; usually 1 */
+} rope_scaling;
 
 typedef struct config {
   int32_t dim;
@@ -15,8 +36,14 @@ typedef struct config {
   int32_t context;
   float norm_eps;
   float rope_theta;
-  int32_t rope_dim; /* leading dimensions of a head that are rotated, in pairs (2i, 2i + 1); an odd last one is not */
+  int32_t rope_dim; /* leading dimensions of a head that are rotated, in pairs; an odd last one is not */
+  bool rope_halves; /* pairs are (i, rope_dim / 2 + i), and rope_dim is even; else (2i, 2i + 1) */
+  rope_scaling rope_scaling;
   int32_t shared_classifier;
 } config;
+
+/* What divides frequencies, in a file's list or as the factor of a rule, is at least this, so that none exceeds 4 and
+ * all angles are computed exactly. */
+#define ROPE_FACTOR_LEAST 0.5
 
 #endif

@@ -10,32 +10,48 @@
 #define NAME 128
 #define CONTEXT_MAX (1 << 24) /* positions that rotary angles are computed for */
 
-static const struct {
-  const char *name;
-  bool layered;
-} names[] = {
-    [ROLE_EMBEDDING] = {"token_embd.weight",  false},
-    [ROLE_ATTENTION_NORM] = {"attn_norm.weight",   true },
-    [ROLE_WQ] = {"attn_q.weight",      true },
-    [ROLE_WK] = {"attn_k.weight",      true },
-    [ROLE_WV] = {"attn_v.weight",      true },
-    [ROLE_WO] = {"attn_output.weight", true },
-    [ROLE_FFN_NORM] = {"ffn_norm.weight",    true },
-    [ROLE_W1] = {"ffn_gate.weight",    true },
-    [ROLE_W2] = {"ffn_down.weight",    true },
-    [ROLE_W3] = {"ffn_up.weight",      true },
-    [ROLE_FINAL_NORM] = {"output_norm.weight", false},
-    [ROLE_CLASSIFIER] = {"output.weight",      false},
+static const char *const names[ROLES] = {
+    [ROLE_EMBEDDING] = "token_embd.weight",
+    [ROLE_ATTENTION_NORM] = "attn_norm.weight",
+    [ROLE_WQ] = "attn_q.weight",
+    [ROLE_WK] = "attn_k.weight",
+    [ROLE_WV] = "attn_v.weight",
+    [ROLE_WO] = "attn_output.weight",
+    [ROLE_FFN_NORM] = "ffn_norm.weight",
+    [ROLE_W1] = "ffn_gate.weight",
+    [ROLE_W2] = "ffn_down.weight",
+    [ROLE_W3] = "ffn_up.weight",
+    [ROLE_FINAL_NORM] = "output_norm.weight",
+    [ROLE_CLASSIFIER] = "output.weight",
+    [ROLE_BQ] = "attn_q.bias",
+    [ROLE_BK] = "attn_k.bias",
+    [ROLE_BV] = "attn_v.bias",
+    [ROLE_BO] = "attn_output.bias",
+    [ROLE_Q_NORM] = "attn_q_norm.weight",
+    [ROLE_K_NORM] = "attn_k_norm.weight",
+    [ROLE_ROPE_FACTORS] = "rope_freqs.weight",
 };
 
-#define ROLES (int)(sizeof names / sizeof *names)
+/* What an architecture's name alone says. */
+typedef struct family {
+  const char *name;
+  bool rope_halves;
+  bool qk_norm;
+} family;
+
+static const family families[] = {
+    {"llama",   false, false},
+    {"mistral", false, false},
+    {"qwen2",   true,  false},
+    {"qwen3",   true,  true },
+};
 
 /* Metadata. */
 
-/* A file and the architecture that its keys begin with. */
+/* A file, and the family whose name its keys begin with. */
 typedef struct metadata {
   const gguf_file *f;
-  const char *architecture;
+  const family *family;
 } metadata;
 
 typedef struct key {
@@ -44,7 +60,7 @@ typedef struct key {
 
 static key key_of(const metadata *m, const char *name) {
   key k;
-  snprintf(k.text, sizeof k.text, "%s.%s", m->architecture, name);
+  snprintf(k.text, sizeof k.text, "%s.%s", m->family->name, name);
   return k;
 }
 
@@ -86,17 +102,16 @@ static llama2_status number_of_layers(const metadata *m, const char *name, int32
 }
 
 static llama2_status read_architecture(metadata *m) {
-  static const char *const known[] = {"llama", "mistral"};
   gguf_text found;
   RETURN_IF_FAILED(gguf_string(m->f, "general.architecture", &found));
   char list[NAME] = "";
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-    if (gguf_text_is(found, known[i])) {
-      m->architecture = known[i];
+  for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+    if (gguf_text_is(found, families[i].name)) {
+      m->family = &families[i];
       return LLAMA2_OK;
     }
     size_t n = strlen(list);
-    snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", known[i]);
+    snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", families[i].name);
   }
   return status_fail(LLAMA2_ERR_FORMAT, "%s: the architecture '%s' is not known; those that are: %s", m->f->path,
                      gguf_quote(found).text, list);
@@ -109,10 +124,7 @@ static llama2_status refuse(const metadata *m, const char *name, const char *wha
 
 /* Metadata that makes of the same tensors another model. */
 static llama2_status check_plain(const metadata *m, int32_t context) {
-  static const char *const factors[] = {"rope.scaling.factor", "rope.scale_linear"};
   int64_t n;
-  double factor;
-  gguf_text scaling = {"", 0};
   if (has(m, "expert_count")) {
     RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "expert_count").text, 0, INT32_MAX, &n));
     if (n > 0) return refuse(m, "expert_count", "a mixture of experts");
@@ -121,16 +133,55 @@ static llama2_status check_plain(const metadata *m, int32_t context) {
     RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "attention.sliding_window").text, 0, UINT32_MAX, &n));
     if (n > 0 && n < context) return refuse(m, "attention.sliding_window", "attention in a sliding window");
   }
-  if (has(m, "rope.scaling.type")) {
-    RETURN_IF_FAILED(gguf_string(m->f, key_of(m, "rope.scaling.type").text, &scaling));
-    if (gguf_text_is(scaling, "none")) return LLAMA2_OK;
-    if (!gguf_text_is(scaling, "linear")) return refuse(m, "rope.scaling.type", "scaled rotary embeddings");
+  return LLAMA2_OK;
+}
+
+/* A number that may be missing, and is then left as it is. */
+static llama2_status maybe_real(const metadata *m, const char *name, double least, double most, float *value) {
+  double found;
+  if (!has(m, name)) return LLAMA2_OK;
+  RETURN_IF_FAILED(gguf_float(m->f, key_of(m, name).text, least, most, &found));
+  *value = (float)found;
+  return LLAMA2_OK;
+}
+
+/* As llama.cpp reads it: scaling is linear unless another type is named, 0 stands for what is not set, and YaRN's keys
+ * default to those of its paper. */
+static llama2_status read_scaling(const metadata *m, config *c) {
+  rope_scaling *s = &c->rope_scaling;
+  gguf_text type = {"linear", 6};
+  float magnitude = 1;
+  int64_t context = 0;
+  *s = (rope_scaling){.fast = 32, .slow = 1, .extrapolation = -1, .magnitude = 1};
+  if (has(m, "rope.scaling.type")) RETURN_IF_FAILED(gguf_string(m->f, key_of(m, "rope.scaling.type").text, &type));
+  if (gguf_text_is(type, "linear")) s->rule = ROPE_LINEAR;
+  if (gguf_text_is(type, "yarn")) s->rule = ROPE_YARN;
+  if (s->rule == ROPE_PLAIN && !gguf_text_is(type, "none"))
+    return status_fail(LLAMA2_ERR_FORMAT,
+                       "%s: %s is '%s', which cannot be computed yet; those that can: none, linear, yarn", m->f->path,
+                       key_of(m, "rope.scaling.type").text, gguf_quote(type).text);
+  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.attn_factor", 1.0 / 1024, 1024, &s->magnitude));
+  if (s->rule == ROPE_PLAIN) return LLAMA2_OK;
+  const char *name = has(m, "rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
+  RETURN_IF_FAILED(maybe_real(m, name, 0, FLT_MAX, &s->factor));
+  if (s->factor != 0 && (double)s->factor < ROPE_FACTOR_LEAST)
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: %s is %g, expected 0 (not set) or at least %g", m->f->path,
+                       key_of(m, name).text, (double)s->factor, ROPE_FACTOR_LEAST);
+  if (s->factor == 0) s->factor = 1;
+  if (s->rule == ROPE_LINEAR) {
+    if (s->factor == 1) s->rule = ROPE_PLAIN;
+    return LLAMA2_OK;
   }
-  for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
-    if (!has(m, factors[i])) continue;
-    RETURN_IF_FAILED(gguf_float(m->f, key_of(m, factors[i]).text, 0, FLT_MAX, &factor));
-    if (factor != 0 && factor != 1) return refuse(m, factors[i], "scaled rotary embeddings");
-  }
+  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.yarn_beta_fast", FLT_MIN, FLT_MAX, &s->fast));
+  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.yarn_beta_slow", FLT_MIN, FLT_MAX, &s->slow));
+  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.yarn_ext_factor", -FLT_MAX, 1, &s->extrapolation));
+  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.yarn_log_multiplier", 0, FLT_MAX, &s->log_multiplier));
+  RETURN_IF_FAILED(maybe_real(m, "rope.scaling.yarn_attn_factor", -FLT_MAX, FLT_MAX, &magnitude));
+  if (magnitude != 1) return refuse(m, "rope.scaling.yarn_attn_factor", "a magnitude other than YaRN's own");
+  if (has(m, "rope.scaling.original_context_length"))
+    RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "rope.scaling.original_context_length").text, 0, INT32_MAX, &context));
+  s->context = context ? (int32_t)context : c->context;
+  if (s->extrapolation < 0) s->extrapolation = 1;
   return LLAMA2_OK;
 }
 
@@ -157,6 +208,10 @@ static llama2_status read_heads(const metadata *m, config *c) {
                        m->f->path, values, c->head_dim);
   c->rope_dim = c->head_dim;
   if (has(m, "rope.dimension_count")) RETURN_IF_FAILED(number(m, "rope.dimension_count", c->head_dim, &c->rope_dim));
+  c->rope_halves = m->family->rope_halves;
+  if (c->rope_halves && c->rope_dim % 2)
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: %d dimensions of a head are rotated, expected an even number in %s",
+                       m->f->path, c->rope_dim, m->family->name);
   return LLAMA2_OK;
 }
 
@@ -172,6 +227,7 @@ static llama2_status read_config(const metadata *m, config *c) {
     RETURN_IF_FAILED(gguf_float(m->f, key_of(m, "rope.freq_base").text, 1, FLT_MAX, &theta));
   c->norm_eps = (float)eps;
   c->rope_theta = (float)theta;
+  RETURN_IF_FAILED(read_scaling(m, c));
   return check_plain(m, c->context);
 }
 
@@ -179,11 +235,16 @@ static llama2_status read_config(const metadata *m, config *c) {
 
 static key name_of(role role, int32_t layer) {
   key k;
-  if (names[role].layered)
-    snprintf(k.text, sizeof k.text, "blk.%" PRId32 ".%s", layer, names[role].name);
+  if (role_layered(role))
+    snprintf(k.text, sizeof k.text, "blk.%" PRId32 ".%s", layer, names[role]);
   else
-    snprintf(k.text, sizeof k.text, "%s", names[role].name);
+    snprintf(k.text, sizeof k.text, "%s", names[role]);
   return k;
+}
+
+bool from_gguf_has(const checkpoint *c, role role) {
+  tensor t;
+  return gguf_tensor(&c->gguf, name_of(role, 0).text, &t);
 }
 
 tensor from_gguf_tensor(const checkpoint *c, role role, int32_t layer) {
@@ -210,36 +271,61 @@ static llama2_status check_tensor(const gguf_file *f, role role, int32_t layer, 
   if (!dtype_find(t.dtype))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: the tensor %s is %s (type %d), which cannot be computed with yet",
                        f->path, k.text, gguf_dtype_name(t.dtype), t.dtype);
+  if (role > ROLE_CLASSIFIER && dtype_find(t.dtype)->block_values != 1)
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: the tensor %s is %s, expected F32, F16 or BF16", f->path, k.text,
+                       gguf_dtype_name(t.dtype));
   return LLAMA2_OK;
 }
 
-static bool is_part(gguf_text name, int32_t n_layers) {
+static llama2_status check_rope_factors(const checkpoint *c) {
+  tensor t = from_gguf_tensor(c, ROLE_ROPE_FACTORS, 0);
+  float factor;
+  for (int64_t i = 0; i < t.cols; i++) {
+    tensor_values(&t, 0, i, 1, &factor);
+    if (!((double)factor >= ROPE_FACTOR_LEAST && factor <= FLT_MAX))
+      return status_fail(LLAMA2_ERR_FORMAT, "%s: value %" PRId64 " of the tensor %s is %g, expected %g to %g",
+                         c->gguf.path, i, names[ROLE_ROPE_FACTORS], (double)factor, ROPE_FACTOR_LEAST, (double)FLT_MAX);
+  }
+  return LLAMA2_OK;
+}
+
+/* What a model cannot be without, and what else there is in the first layer, and so must be in all. */
+static bool expected(const checkpoint *c, const family *family, role role) {
+  if (role == ROLE_Q_NORM || role == ROLE_K_NORM) return family->qk_norm;
+  return role < ROLE_CLASSIFIER || from_gguf_has(c, role);
+}
+
+/* ROLES where a tensor has none in any of the layers. */
+static role role_of(gguf_text name, int32_t n_layers) {
   gguf_quoted text = gguf_quote(name);
   long layer = strncmp(text.text, "blk.", 4) == 0 ? strtol(text.text + 4, NULL, 10) : 0;
-  if (layer < 0 || layer >= n_layers) return false;
-  for (int r = 0; r < ROLES; r++)
-    if (gguf_text_is(name, name_of((role)r, (int32_t)layer).text)) return true;
-  return false;
+  role r = 0;
+  if (layer < 0 || layer >= n_layers) return ROLES;
+  while (r < ROLES && !gguf_text_is(name, name_of(r, (int32_t)layer).text)) r++;
+  return r;
 }
 
 /* A tensor left over is a part of the model that would be missed. */
-static llama2_status check_rest(const gguf_file *f, const config *c) {
+static llama2_status check_rest(const checkpoint *c, const family *family) {
   static const char *const kinds[][2] = {
-      {"rope_freqs", "scaled rotary embeddings"},
-      {".bias",      "biases"                  },
-      {"_norm",      "further norms"           },
-      {"_exps",      "experts"                 },
-      {"_inp",       "experts"                 },
+      {"rope_f", "scaled rotary embeddings"},
+      {".bias",  "further biases"          },
+      {"_norm",  "further norms"           },
+      {"_exps",  "experts"                 },
+      {"_inp",   "experts"                 },
   };
+  const gguf_file *f = &c->gguf;
   for (uint64_t i = 0; i < f->n_tensors; i++) {
-    if (is_part(f->tensors[i].name, c->n_layers)) continue;
+    role r = role_of(f->tensors[i].name, c->config.n_layers);
+    if (r < ROLES && expected(c, family, r)) continue;
     gguf_quoted name = gguf_quote(f->tensors[i].name);
-    const char *kind = "what a plain Llama lacks";
+    const char *kind = "of no use here";
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
       if (strstr(name.text, kinds[k][0])) kind = kinds[k][1];
+    if (r >= ROLE_BQ && r <= ROLE_BO) kind = "which the first layer lacks";
     return status_fail(LLAMA2_ERR_FORMAT,
-                       "%s: the tensor %s (%s) is not one that a model of %d layers can be computed with yet", f->path,
-                       name.text, kind, c->n_layers);
+                       "%s: the tensor %s (%s) is not one that a %s of %d layers can be computed with yet", f->path,
+                       name.text, kind, family->name, c->config.n_layers);
   }
   return LLAMA2_OK;
 }
@@ -248,38 +334,47 @@ llama2_status from_gguf(checkpoint *c) {
   const gguf_file *f = &c->gguf;
   metadata m = {.f = f};
   config *g = &c->config;
-  tensor embedding, classifier;
+  tensor embedding;
   RETURN_IF_FAILED(read_architecture(&m));
   RETURN_IF_FAILED(read_config(&m, g));
-  if (!gguf_tensor(f, names[ROLE_EMBEDDING].name, &embedding))
+  c->architecture = m.family->name;
+  if (!gguf_tensor(f, names[ROLE_EMBEDDING], &embedding))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: no tensor %s among %" PRIu64 "; a vocabulary without a model?", f->path,
-                       names[ROLE_EMBEDDING].name, f->n_tensors);
+                       names[ROLE_EMBEDDING], f->n_tensors);
   if (embedding.rows > INT32_MAX)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: a vocabulary of %" PRId64 ", expected 1 to %d", f->path, embedding.rows,
                        INT32_MAX);
   g->vocab_size = (int32_t)embedding.rows;
-  g->shared_classifier = !gguf_tensor(f, names[ROLE_CLASSIFIER].name, &classifier);
+  g->shared_classifier = !from_gguf_has(c, ROLE_CLASSIFIER);
   int64_t q = (int64_t)g->n_heads * g->head_dim, kv = (int64_t)g->n_kv_heads * g->head_dim;
   const struct {
     int64_t rows, cols;
   } shapes[ROLES] = {
-      [ROLE_EMBEDDING] = {g->vocab_size, g->dim       },
-      [ROLE_ATTENTION_NORM] = {1,             g->dim       },
-      [ROLE_WQ] = {q,             g->dim       },
-      [ROLE_WK] = {kv,            g->dim       },
-      [ROLE_WV] = {kv,            g->dim       },
-      [ROLE_WO] = {g->dim,        q            },
-      [ROLE_FFN_NORM] = {1,             g->dim       },
-      [ROLE_W1] = {g->hidden_dim, g->dim       },
-      [ROLE_W2] = {g->dim,        g->hidden_dim},
-      [ROLE_W3] = {g->hidden_dim, g->dim       },
-      [ROLE_FINAL_NORM] = {1,             g->dim       },
-      [ROLE_CLASSIFIER] = {g->vocab_size, g->dim       },
+      [ROLE_EMBEDDING] = {g->vocab_size, g->dim         },
+      [ROLE_ATTENTION_NORM] = {1,             g->dim         },
+      [ROLE_WQ] = {q,             g->dim         },
+      [ROLE_WK] = {kv,            g->dim         },
+      [ROLE_WV] = {kv,            g->dim         },
+      [ROLE_WO] = {g->dim,        q              },
+      [ROLE_FFN_NORM] = {1,             g->dim         },
+      [ROLE_W1] = {g->hidden_dim, g->dim         },
+      [ROLE_W2] = {g->dim,        g->hidden_dim  },
+      [ROLE_W3] = {g->hidden_dim, g->dim         },
+      [ROLE_FINAL_NORM] = {1,             g->dim         },
+      [ROLE_CLASSIFIER] = {g->vocab_size, g->dim         },
+      [ROLE_BQ] = {1,             q              },
+      [ROLE_BK] = {1,             kv             },
+      [ROLE_BV] = {1,             kv             },
+      [ROLE_BO] = {1,             g->dim         },
+      [ROLE_Q_NORM] = {1,             g->head_dim    },
+      [ROLE_K_NORM] = {1,             g->head_dim    },
+      [ROLE_ROPE_FACTORS] = {1,             g->rope_dim / 2},
   };
-  for (int r = 0; r < ROLES; r++) {
-    if (r == ROLE_CLASSIFIER && g->shared_classifier) continue;
-    for (int32_t layer = 0; layer < (names[r].layered ? g->n_layers : 1); layer++)
-      RETURN_IF_FAILED(check_tensor(f, (role)r, layer, shapes[r].rows, shapes[r].cols));
+  for (role r = 0; r < ROLES; r++) {
+    if (!expected(c, m.family, r)) continue;
+    for (int32_t layer = 0; layer < (role_layered(r) ? g->n_layers : 1); layer++)
+      RETURN_IF_FAILED(check_tensor(f, r, layer, shapes[r].rows, shapes[r].cols));
   }
-  return check_rest(f, g);
+  if (from_gguf_has(c, ROLE_ROPE_FACTORS)) RETURN_IF_FAILED(check_rope_factors(c));
+  return check_rest(c, m.family);
 }

@@ -1,8 +1,8 @@
-/* model/from_gguf: how a GGUF file names what a Llama is made of.
+/* model/from_gguf: how a GGUF file names what a Llama, or a model of a family near it, is made of.
  *
- * Refused, by name: architectures that are not known, what they have that a plain Llama lacks (scaled rotary
- * embeddings, biases, normalised queries and keys, experts, sliding windows), tensors of other shapes than the metadata
- * says, and tensors that are missing, too many, or of a type that cannot be read. */
+ * Refused, by name: architectures that are not known, what none of them has (experts, sliding windows, other kinds of
+ * scaled rotary embeddings, biases of the feed-forward layer), tensors of other shapes than the metadata says, and
+ * tensors that are missing, too many, or of a type that cannot be read. */
 #ifndef MODEL_FROM_GGUF_H
 #define MODEL_FROM_GGUF_H
 
@@ -10,6 +10,9 @@
 
 /* Fills c->config from c->gguf, which is open, and checks that all tensors are as it says. Errors: FORMAT. */
 llama2_status from_gguf(checkpoint *c);
+
+/* Of what from_gguf() has checked. */
+bool from_gguf_has(const checkpoint *c, role role);
 
 /* The tensor of a role; from_gguf() has found it. */
 tensor from_gguf_tensor(const checkpoint *c, role role, int32_t layer);

@@ -53,6 +53,12 @@ static void put_header(image *f, uint32_t version, uint64_t n_tensors, uint64_t 
   put_u64(f, n_keys);
 }
 
+static void put_family_key(image *f, const char *architecture, const char *name, uint32_t type) {
+  char key[128];
+  snprintf(key, sizeof key, "%s.%s", architecture, name);
+  put_key(f, key, type);
+}
+
 static void align(image *f) {
   while (f->n % 32) f->bytes[f->n++] = 0;
 }
@@ -68,45 +74,68 @@ static void put_values(image *f, int32_t dtype, int n, float base) {
   }
 }
 
-/* A model whose matrices are of a type. Returns where its tensors' data begins. */
-static size_t make(image *f, int32_t dtype) {
-  enum { KV = KV_HEADS * (DIM / HEADS), N_TENSORS = 2 + 9 * LAYERS };
+/* A model whose matrices are of a type: a plain Llama, or one that has all that a family adds. Returns where its
+ * tensors' data begins. */
+static size_t make(image *f, int32_t dtype, bool rich) {
+  enum { HEAD = DIM / HEADS, KV = KV_HEADS * HEAD, PLAIN = 9, RICH = 15 };
   static const struct {
     const char *name;
     int rows, cols;
-  } layer[] = {
-      {"attn_norm",   1,      DIM   },
-      {"attn_q",      DIM,    DIM   },
-      {"attn_k",      KV,     DIM   },
-      {"attn_v",      KV,     DIM   },
-      {"attn_output", DIM,    DIM   },
-      {"ffn_norm",    1,      DIM   },
-      {"ffn_gate",    HIDDEN, DIM   },
-      {"ffn_up",      HIDDEN, DIM   },
-      {"ffn_down",    DIM,    HIDDEN},
-  };
+  } first[] =
+      {
+          {"token_embd.weight",  VOCAB, DIM     },
+          {"output_norm.weight", 1,     DIM     },
+          {"rope_freqs.weight",  1,     HEAD / 2},
+  },
+    layer[RICH] = {
+        {"attn_norm.weight", 1, DIM},     {"attn_q.weight", DIM, DIM},      {"attn_k.weight", KV, DIM},
+        {"attn_v.weight", KV, DIM},       {"attn_output.weight", DIM, DIM}, {"ffn_norm.weight", 1, DIM},
+        {"ffn_gate.weight", HIDDEN, DIM}, {"ffn_up.weight", HIDDEN, DIM},   {"ffn_down.weight", DIM, HIDDEN},
+        {"attn_q.bias", 1, DIM},          {"attn_k.bias", 1, KV},           {"attn_v.bias", 1, KV},
+        {"attn_output.bias", 1, DIM},     {"attn_q_norm.weight", 1, HEAD},  {"attn_k_norm.weight", 1, HEAD},
+    };
   static const struct {
     const char *key;
     uint32_t value;
   } numbers[] = {
-      {"llama.context_length",          CONTEXT    },
-      {"llama.embedding_length",        DIM        },
-      {"llama.block_count",             LAYERS     },
-      {"llama.feed_forward_length",     HIDDEN     },
-      {"llama.attention.head_count",    HEADS      },
-      {"llama.attention.head_count_kv", KV_HEADS   },
-      {"llama.rope.dimension_count",    DIM / HEADS},
+      {"context_length",          CONTEXT },
+      {"embedding_length",        DIM     },
+      {"block_count",             LAYERS  },
+      {"feed_forward_length",     HIDDEN  },
+      {"attention.head_count",    HEADS   },
+      {"attention.head_count_kv", KV_HEADS},
+      {"rope.dimension_count",    HEAD    },
   };
-  const float eps = 1e-5f;
-  put_header(f, 3, N_TENSORS, 11);
+  static const struct {
+    const char *key;
+    float value;
+  } reals[] = {
+      {"attention.layer_norm_rms_epsilon", 1e-5f},
+      {"rope.freq_base",                   500  },
+      {"rope.scaling.factor",              4    },
+      {"rope.scaling.attn_factor",         1.25f},
+      {"rope.scaling.yarn_ext_factor",     0.5f },
+      {"rope.scaling.yarn_beta_fast",      16   },
+      {"rope.scaling.yarn_log_multiplier", 0.5f },
+  };
+  const char *architecture = rich ? "qwen3" : "llama";
+  const int n_reals = rich ? sizeof reals / sizeof *reals : 1, n_first = rich ? 3 : 2, n_layer = rich ? RICH : PLAIN;
+  const int n_tensors = n_first + n_layer * LAYERS;
+  put_header(f, 3, (uint64_t)n_tensors, (uint64_t)(10 + n_reals + rich));
   put_key(f, "general.architecture", GGUF_STRING);
-  put_text(f, "llama");
+  put_text(f, architecture);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    put_key(f, numbers[i].key, GGUF_U32);
+    put_family_key(f, architecture, numbers[i].key, GGUF_U32);
     put_u32(f, numbers[i].value);
   }
-  put_key(f, "llama.attention.layer_norm_rms_epsilon", GGUF_F32);
-  put(f, &eps, 4);
+  for (int i = 0; i < n_reals; i++) {
+    put_family_key(f, architecture, reals[i].key, GGUF_F32);
+    put(f, &reals[i].value, 4);
+  }
+  if (rich) {
+    put_family_key(f, architecture, "rope.scaling.type", GGUF_STRING);
+    put_text(f, "yarn");
+  }
   put_key(f, "tokens", GGUF_ARRAY);
   put_u32(f, GGUF_STRING);
   put_u64(f, 2);
@@ -120,18 +149,14 @@ static size_t make(image *f, int32_t dtype) {
   put_u32(f, 7);
   static image data;
   data.n = 0;
-  for (int i = 0; i < N_TENSORS; i++) {
-    const int k = (i - 2) % 9;
+  for (int i = 0; i < n_tensors; i++) {
+    const int at = i - n_first, k = at % n_layer;
+    const int rows = at < 0 ? first[i].rows : layer[k].rows, cols = at < 0 ? first[i].cols : layer[k].cols;
     char name[64];
-    int rows = 1, cols = DIM;
-    if (i < 2) {
-      snprintf(name, sizeof name, "%s.weight", i ? "output_norm" : "token_embd");
-      if (i == 0) rows = VOCAB;
-    } else {
-      snprintf(name, sizeof name, "blk.%d.%s.weight", (i - 2) / 9, layer[k].name);
-      rows = layer[k].rows;
-      cols = layer[k].cols;
-    }
+    if (at < 0)
+      snprintf(name, sizeof name, "%s", first[i].name);
+    else
+      snprintf(name, sizeof name, "blk.%d.%s", at / n_layer, layer[k].name);
     int32_t type = rows == 1 ? LLAMA2_F32 : dtype;
     align(&data);
     put_text(f, name);
@@ -325,7 +350,7 @@ static void test_tensors(void) {
   static image f;
   gguf_file g;
   tensor t;
-  size_t begin = make(&f, LLAMA2_Q8_0);
+  size_t begin = make(&f, LLAMA2_Q8_0, false);
   open_image(&g, &f);
   CHECK(g.n_tensors == 2 + 9 * LAYERS && g.bytes == f.n);
   CHECK(gguf_tensor(&g, "token_embd.weight", &t));
@@ -420,7 +445,7 @@ static void test_truncation(int32_t dtype) {
   gguf_file g;
   llama2_model_options options = llama2_model_defaults();
   llama2_model *model = NULL;
-  make(&f, dtype);
+  make(&f, dtype, false);
   CHECK(use(&f, LLAMA2_KEEP) && use(&f, LLAMA2_Q8_0));
   write_file(path, f.bytes, f.n);
   for (size_t n = f.n; n-- > 0;) {
@@ -439,7 +464,7 @@ static void test_extremes(void) {
   static image good, bad;
   const uint64_t extremes[] = {
       0, 1, 2, UINT64_MAX, (uint64_t)1 << 63, 1u << 31, UINT32_MAX, (uint64_t)1 << 61, INT64_MAX, 0x0101010101010101};
-  size_t begin = make(&good, LLAMA2_Q8_0);
+  size_t begin = make(&good, LLAMA2_Q8_0, true);
   int survived = 0;
   for (size_t at = 0; at < begin; at++)
     for (size_t k = 0; k < sizeof extremes / sizeof *extremes; k++) {
@@ -450,9 +475,9 @@ static void test_extremes(void) {
   CHECK(survived > 0);
 }
 
-static void test_random_bytes(int32_t dtype) {
+static void test_random_bytes(int32_t dtype, bool rich) {
   static image good, bad;
-  size_t begin = make(&good, dtype);
+  size_t begin = make(&good, dtype, rich);
   int survived = 0;
   for (int i = 0; i < 3000; i++) {
     bad = good;
@@ -465,18 +490,21 @@ static void test_random_bytes(int32_t dtype) {
 }
 
 /* Weights of any bits at all give logits or, if those are not numbers, an error when a token is drawn. */
-static void test_weights_of_any_bits(int32_t dtype, int32_t quantize) {
+static void test_weights_of_any_bits(int32_t dtype, int32_t quantize, bool rich) {
   static image f;
   llama2_session_options options = llama2_session_defaults();
   for (int i = 0; i < 40; i++) {
     llama2_model *model = NULL;
     llama2_session *session = NULL;
-    size_t begin = make(&f, dtype);
+    size_t begin = make(&f, dtype, rich);
     for (int64_t k = random_below(40); k >= 0; k--) {
       uint64_t bits = random_bits();
       memcpy(f.bytes + begin + (size_t)random_below((int64_t)(f.n - begin - 8)), &bits, 8);
     }
-    CHECK(load(&f, quantize, &model) == LLAMA2_OK);
+    if (load(&f, quantize, &model) != LLAMA2_OK) {
+      CHECK(rich && strstr(llama2_last_error()->message, "rope_freqs.weight"));
+      continue;
+    }
     CHECK(llama2_session_new(model, &options, &session) == LLAMA2_OK);
     int32_t tokens[CONTEXT] = {3, 1, 4, 1, 5}, drawn, n;
     llama2_finish finish;
@@ -499,9 +527,9 @@ int main(void) {
   test_truncation(LLAMA2_Q8_0);
   test_extremes();
   for (int i = 0; i < 4; i++) {
-    test_random_bytes(dtypes[i]);
-    test_weights_of_any_bits(dtypes[i], LLAMA2_KEEP);
-    test_weights_of_any_bits(dtypes[i], LLAMA2_Q8_0);
+    test_random_bytes(dtypes[i], i == 3);
+    test_weights_of_any_bits(dtypes[i], LLAMA2_KEEP, i == 2);
+    test_weights_of_any_bits(dtypes[i], LLAMA2_Q8_0, i == 1);
   }
   return checks_end("test_gguf");
 }

@@ -23,7 +23,7 @@ import os
 import random
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -52,6 +52,7 @@ class Shape:
     vocab_size: int
     context: int
     shared: bool = True
+    head_width: int | None = None  # where it is not dim // n_heads, which llama2.c's formats cannot say
 
     def __post_init__(self) -> None:
         if self.n_heads % self.n_kv_heads != 0:
@@ -59,7 +60,7 @@ class Shape:
 
     @property
     def head_dim(self) -> int:
-        return self.dim // self.n_heads
+        return self.head_width or self.dim // self.n_heads
 
     @property
     def q_dim(self) -> int:
@@ -68,6 +69,24 @@ class Shape:
     @property
     def kv_dim(self) -> int:
         return self.n_kv_heads * self.head_dim
+
+
+@dataclass(frozen=True)
+class Rope:
+    """How heads are rotated. What is not llama2.c's way can be said in GGUF only."""
+
+    theta: float = 10000.0
+    dim: int | None = None  # leading dimensions that are rotated; None: all
+    halves: bool = False  # pairs are (i, dim / 2 + i), else (2i, 2i + 1)
+    scaling: str = "none"  # or "linear", "yarn"
+    factor: float = 1.0
+    context: int = 0  # yarn: before it was scaled
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    extrapolation: float = 1.0
+    log_multiplier: float = 0.0
+    magnitude: float = 1.0
+    divisors: tuple[float, ...] = ()  # of each pair's frequency, before it is scaled
 
 
 @dataclass
@@ -87,6 +106,13 @@ class Weights:
     w3: Array  # (n_layers, hidden_dim, dim)
     final_norm: Array  # (dim,)
     classifier: Array  # (vocab_size, dim); the embedding itself when it is shared
+    rope: Rope = field(default_factory=Rope)
+    bq: Array | None = None  # (n_layers, q_dim) added to the queries
+    bk: Array | None = None  # (n_layers, kv_dim)
+    bv: Array | None = None  # (n_layers, kv_dim)
+    bo: Array | None = None  # (n_layers, dim)
+    q_norm: Array | None = None  # (n_layers, head_dim) of each query head, before it is rotated
+    k_norm: Array | None = None  # (n_layers, head_dim)
 
 
 SHAPES = {
@@ -136,6 +162,8 @@ class Variant:
 LAYER_MATRICES = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
 V0_ORDER = ("embedding", "attention_norm", "wq", "wk", "wv", "wo", "ffn_norm", "w1", "w2", "w3", "final_norm")
 NORMS = ("attention_norm", "ffn_norm", "final_norm")
+MATRICES = ("embedding", *LAYER_MATRICES)
+VECTORS = ("bq", "bk", "bv", "bo", "q_norm", "k_norm")
 
 
 def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -160,7 +188,7 @@ def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
 def random_weights(shape: Shape, seed: int) -> Weights:
     """Weights whose activations and logits have the spread of a trained model: a few units, never saturated."""
     rng = np.random.default_rng(seed)
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, Any] = {}
     for name, dims in tensor_shapes(shape).items():
         if name in NORMS:
             tensors[name] = 1 + np.float32(0.2) * rng.standard_normal(dims, dtype=np.float32)
@@ -173,10 +201,21 @@ def random_weights(shape: Shape, seed: int) -> Weights:
     return Weights(shape, **tensors)
 
 
+def family_weights(shape: Shape, seed: int, vectors: Iterable[str], rope: Rope) -> Weights:
+    """random_weights() with what other families have besides: those of VECTORS that are named."""
+    rng = np.random.default_rng([seed, 1])
+    widths = {"bq": shape.q_dim, "bk": shape.kv_dim, "bv": shape.kv_dim, "bo": shape.dim}
+    drawn: dict[str, Any] = {}
+    for name in vectors:
+        values = rng.standard_normal((shape.n_layers, widths.get(name, shape.head_dim)), dtype=np.float32)
+        drawn[name] = np.float32(0.5) * values if name in widths else 1 + np.float32(0.3) * values
+    return replace(random_weights(shape, seed), rope=rope, **drawn)
+
+
 def loud_weights(shape: Shape, seed: int) -> Weights:
     """Weights of 1 and -1 alone, whole rows of either among them: in int8 they make the largest sums there are."""
     rng = np.random.default_rng(seed)
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, Any] = {}
     for name, dims in tensor_shapes(shape).items():
         signs = rng.choice(np.array([-1, 1], dtype=np.float32), dims)
         if name in NORMS:
@@ -293,7 +332,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
     """Reads a well-formed checkpoint of version 0, 1 or 2; the file must end where its last tensor does."""
     data = Path(path).read_bytes()
     magic, version = struct.unpack_from("<Ii", data)
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, Any] = {}
     if magic != MAGIC:
         shape = Shape(*struct.unpack_from("<7i", data))
         shape = replace(shape, vocab_size=abs(shape.vocab_size), shared=shape.vocab_size > 0)
@@ -327,10 +366,9 @@ def read(path: str | os.PathLike[str]) -> Weights:
 
 def map_matrices(weights: Weights, function: Callable[[Array], Array]) -> Weights:
     """The same weights with function(matrix) in place of every matrix; a shared classifier stays shared."""
-    tensors = {f.name: getattr(weights, f.name) for f in fields(weights) if f.name != "shape"}
-    changed = {name: t if name in NORMS else function(t) for name, t in tensors.items() if name != "classifier"}
+    changed: dict[str, Any] = {name: function(getattr(weights, name)) for name in MATRICES}
     changed["classifier"] = changed["embedding"] if weights.shape.shared else function(weights.classifier)
-    return Weights(weights.shape, **changed)
+    return replace(weights, **changed)
 
 
 def prompt_ids(shape: Shape, n: int, seed: int = 0) -> list[int]:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from checkpoints import Array, Weights
+from checkpoints import Array, Rope, Weights
 
 Float64 = npt.NDArray[np.float64]
 
 EPSILON = 1e-5
-ROPE_THETA = 10000.0
 BLOCK = 32
 LEVELS = 127
 
@@ -41,11 +40,14 @@ def logits(weights: Weights, tokens: Sequence[int], in_integers: Callable[[int],
     x = weights.embedding[np.asarray(tokens, dtype=np.int64)].astype(np.float64)
     for layer in range(shape.n_layers):
         normed = rms_norm(x, weights.attention_norm[layer])
-        q = rotate(product(normed, weights.wq[layer]).reshape(n, shape.n_heads, head_dim))
-        k = rotate(product(normed, weights.wk[layer]).reshape(n, shape.n_kv_heads, head_dim))
-        v = product(normed, weights.wv[layer]).reshape(n, shape.n_kv_heads, head_dim)
+        q = plus(product(normed, weights.wq[layer]), weights.bq, layer).reshape(n, shape.n_heads, head_dim)
+        k = plus(product(normed, weights.wk[layer]), weights.bk, layer).reshape(n, shape.n_kv_heads, head_dim)
+        v = plus(product(normed, weights.wv[layer]), weights.bv, layer).reshape(n, shape.n_kv_heads, head_dim)
+        q = q if weights.q_norm is None else rms_norm(q, weights.q_norm[layer])
+        k = k if weights.k_norm is None else rms_norm(k, weights.k_norm[layer])
+        q, k = rotate(q, weights.rope), rotate(k, weights.rope)
         heads = [attend(q[:, h], k[:, h // group], v[:, h // group]) for h in range(shape.n_heads)]
-        x = x + product(np.concatenate(heads, axis=1), weights.wo[layer])
+        x = x + plus(product(np.concatenate(heads, axis=1), weights.wo[layer]), weights.bo, layer)
         normed = rms_norm(x, weights.ffn_norm[layer])
         hidden = silu(product(normed, weights.w1[layer])) * product(normed, weights.w3[layer])
         x = x + product(hidden, weights.w2[layer])
@@ -66,16 +68,50 @@ def rms_norm(x: Float64, gain: Array) -> Float64:
     return x / root * gain.astype(np.float64)
 
 
-def rotate(heads: Float64) -> Float64:
-    """Turns the pairs (2i, 2i + 1) of each head by position * theta ** (-2i / head_dim); an odd last element stays."""
+def plus(x: Float64, biases: Array | None, layer: int) -> Float64:
+    return x if biases is None else x + biases[layer].astype(np.float64)
+
+
+def rotate(heads: Float64, rope: Rope) -> Float64:
+    """Turns each pair of a head by position * frequency; what is in no pair stays."""
     n, _, head_dim = heads.shape
-    even = np.arange(0, head_dim - 1, 2)
-    angle = np.outer(np.arange(n), ROPE_THETA ** (-even / head_dim))[:, None, :]
-    a, b = heads[..., even], heads[..., even + 1]
+    dim = rope.dim or head_dim
+    first = np.arange(dim // 2) * (1 if rope.halves else 2)
+    second = first + (dim // 2 if rope.halves else 1)
+    angle = np.outer(np.arange(n), frequencies(rope, dim))[:, None, :]
+    cos, sin = np.cos(angle) * magnitude(rope), np.sin(angle) * magnitude(rope)
+    a, b = heads[..., first], heads[..., second]
     turned: Float64 = heads.copy()
-    turned[..., even] = a * np.cos(angle) - b * np.sin(angle)
-    turned[..., even + 1] = a * np.sin(angle) + b * np.cos(angle)
+    turned[..., first] = a * cos - b * sin
+    turned[..., second] = a * sin + b * cos
     return turned
+
+
+def frequencies(rope: Rope, dim: int) -> Float64:
+    """theta ** (-2i / dim), and as scaling changes it: YaRN as in its paper (arXiv 2309.00071) with the bounds of the
+    ramp rounded outwards, as its authors' code and llama.cpp do.
+    """
+    i = np.arange(dim // 2)
+    trained: Float64 = rope.theta ** (-2 * i / dim) / (np.array(rope.divisors) if rope.divisors else 1.0)
+    if rope.scaling == "none":
+        return trained
+    interpolated: Float64 = trained / rope.factor
+    if rope.scaling == "linear":
+        return interpolated
+    turns = np.array([rope.beta_fast, rope.beta_slow])
+    bounds = dim * np.log(rope.context / (turns * 2 * np.pi)) / (2 * np.log(rope.theta))
+    low, high = max(np.floor(bounds[0]), 0.0), min(np.ceil(bounds[1]), dim - 1.0)
+    ramp = np.clip((i - low) / max(high - low, 0.001), 0, 1)
+    kept = (1 - ramp) * rope.extrapolation
+    scaled: Float64 = interpolated * (1 - kept) + trained * kept
+    return scaled
+
+
+def magnitude(rope: Rope) -> float:
+    if rope.scaling != "yarn" or rope.extrapolation == 0 or rope.factor <= 1:
+        return rope.magnitude
+    log = 0.1 * float(np.log(rope.factor))
+    return rope.magnitude * (1 + log) / (1 + rope.log_multiplier * log)
 
 
 def attend(q: Float64, k: Float64, v: Float64) -> Float64:

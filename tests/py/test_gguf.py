@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import oracle
 import pytest
-from checkpoints import SHAPES, Array, Shape, Weights, map_matrices
+from checkpoints import SHAPES, Array, Rope, Shape, Weights, map_matrices
 from conftest import Run
 from gguf import GGMLQuantizationType as Kind
 from gguf import GGUFValueType as Type
@@ -42,6 +42,14 @@ NAMES = {
     "ffn_down": "w2",
     "ffn_up": "w3",
 }
+VECTOR_NAMES = {
+    "attn_q.bias": "bq",
+    "attn_k.bias": "bk",
+    "attn_v.bias": "bv",
+    "attn_output.bias": "bo",
+    "attn_q_norm.weight": "q_norm",
+    "attn_k_norm.weight": "k_norm",
+}
 
 
 def metadata_of(shape: Shape) -> Metadata:
@@ -63,6 +71,29 @@ def metadata_of(shape: Shape) -> Metadata:
     }
 
 
+def rope_metadata(rope: Rope) -> Metadata:
+    """What differs from llama2.c's way."""
+    usual = Rope()
+    scaling = ".rope.scaling"
+    keys: dict[str, tuple[Type, Any]] = {
+        "dim": (U32, ".rope.dimension_count"),
+        "theta": (F32, ".rope.freq_base"),
+        "scaling": (STR, f"{scaling}.type"),
+        "factor": (F32, f"{scaling}.factor"),
+        "context": (U32, f"{scaling}.original_context_length"),
+        "beta_fast": (F32, f"{scaling}.yarn_beta_fast"),
+        "beta_slow": (F32, f"{scaling}.yarn_beta_slow"),
+        "extrapolation": (F32, f"{scaling}.yarn_ext_factor"),
+        "log_multiplier": (F32, f"{scaling}.yarn_log_multiplier"),
+        "magnitude": (F32, f"{scaling}.attn_factor"),
+    }
+    return {
+        key: (kind, getattr(rope, name))
+        for name, (kind, key) in keys.items()
+        if getattr(rope, name) != getattr(usual, name)
+    }
+
+
 def tensors_of(weights: Weights) -> dict[str, Array]:
     tensors = {"token_embd.weight": weights.embedding, "output_norm.weight": weights.final_norm}
     if not weights.shape.shared:
@@ -70,6 +101,11 @@ def tensors_of(weights: Weights) -> dict[str, Array]:
     for name, field in NAMES.items():
         for layer, tensor in enumerate(getattr(weights, field)):
             tensors[f"blk.{layer}.{name}.weight"] = tensor
+    for name, field in VECTOR_NAMES.items():
+        for layer, tensor in enumerate(() if getattr(weights, field) is None else getattr(weights, field)):
+            tensors[f"blk.{layer}.{name}"] = tensor
+    if weights.rope.divisors:
+        tensors["rope_freqs.weight"] = np.array(weights.rope.divisors, np.float32)
     return tensors
 
 
@@ -82,16 +118,18 @@ def write(
     tensors: Tensors | None = None,
     **options: Any,
 ) -> Path:
-    """Writes matrices as `kind` and norms as float32. metadata and tensors: what differs; None takes one away."""
+    """Writes matrices as `kind` and vectors as float32, unless `kind` says it for each name. metadata and tensors: what
+    differs; None takes one away.
+    """
     writer = gguf.GGUFWriter(path, architecture, **options)
-    for key, entry in (metadata_of(weights.shape) | (metadata or {})).items():
+    for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | (metadata or {})).items():
         if entry is not None:
             name = architecture + key if key.startswith(".") else key
             writer.add_key_value(name, entry[1], entry[0], sub_type=U32 if entry[0] == LIST else None)
     for name, tensor in (dict[str, Array | None](tensors_of(weights)) | (tensors or {})).items():
         if tensor is None:
             continue
-        chosen = Kind.F32 if tensor.ndim == 1 else kind if isinstance(kind, Kind) else kind(name)
+        chosen = kind(name) if not isinstance(kind, Kind) else kind if tensor.ndim > 1 else Kind.F32
         writer.add_tensor(name, gguf.quants.quantize(tensor.astype(np.float32), chosen), raw_dtype=chosen)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -236,7 +274,7 @@ SAID_OTHERWISE: list[tuple[str, Metadata]] = [
     ("heads per layer", {".attention.head_count_kv": (LIST, [4, 4])}),
     ("hidden per layer", {".feed_forward_length": (LIST, [128, 128])}),
     ("lengths of heads", {".attention.key_length": (U32, 16), ".attention.value_length": (U32, 16)}),
-    ("the usual theta", {".rope.freq_base": (F32, oracle.ROPE_THETA)}),
+    ("the usual theta", {".rope.freq_base": (F32, Rope().theta)}),
     ("no scaling", {".rope.scaling.type": (STR, "none"), ".rope.scaling.factor": (F32, 8.0)}),
     ("scaling by 1", {".rope.scaling.type": (STR, "linear"), ".rope.scaling.factor": (F32, 1.0)}),
     ("no experts", {".expert_count": (U32, 0)}),
@@ -263,30 +301,13 @@ def test_mistral_is_a_llama(tmp_path: Path) -> None:
     assert (logits(path, tokens) == logits(reference, tokens)).all()
 
 
-class WideHeads(Shape):
-    """Heads that are wider than the model over their number."""
-
-    @property
-    def head_dim(self) -> int:
-        return 24
-
-
 @pytest.mark.parametrize("rope_dim", [24, 16, 2])
 def test_what_only_gguf_can_say(rope_dim: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The width of heads, how much of them is rotated, theta and epsilon."""
-    weights = checkpoints.random_weights(WideHeads(40, 52, 2, 3, 1, 77, 96), 1)
-    metadata: Metadata = {
-        ".rope.dimension_count": (U32, rope_dim),
-        ".rope.freq_base": (F32, 500000.0),
-        ".attention.layer_norm_rms_epsilon": (F32, 0.25),
-    }
-    rotate = oracle.rotate
+    shape = Shape(40, 52, 2, 3, 1, 77, 96, head_width=24)
+    weights = checkpoints.family_weights(shape, 1, (), Rope(theta=500000.0, dim=rope_dim))
     monkeypatch.setattr(oracle, "EPSILON", 0.25)
-    monkeypatch.setattr(oracle, "ROPE_THETA", 500000.0)
-    monkeypatch.setattr(
-        oracle, "rotate", lambda heads: np.concatenate([rotate(heads[..., :rope_dim]), heads[..., rope_dim:]], axis=2)
-    )
-    path = write(tmp_path / "model.gguf", weights, metadata=metadata)
+    path = write(tmp_path / "model.gguf", weights)
     tokens = checkpoints.prompt_ids(weights.shape, 50)
     with Llama(path) as llama:
         assert llama.info.head_dim == 24
@@ -373,7 +394,7 @@ MATRIX = np.zeros((8, 8), np.float32)
 REFUSED_MODELS: list[tuple[str, str, Metadata, Tensors]] = [
     (
         "architecture",
-        r"'qwen9' is not known; those that are: llama, mistral",
+        r"'qwen9' is not known; those that are: llama, mistral, qwen2, qwen3$",
         {"general.architecture": (STR, "qwen9")},
         {},
     ),
@@ -430,14 +451,8 @@ REFUSED_MODELS: list[tuple[str, str, Metadata, Tensors]] = [
     ),
     ("theta of 0", r"freq_base is 0, expected 1 to", {".rope.freq_base": (F32, 0.0)}, {}),
     ("theta without end", r"freq_base is inf", {".rope.freq_base": (F32, float("inf"))}, {}),
-    ("yarn", r"scaled rotary", {".rope.scaling.type": (STR, "yarn")}, {}),
-    ("linear", r"scaled rotary", {".rope.scaling.type": (STR, "linear"), ".rope.scaling.factor": (F32, 4.0)}, {}),
-    ("the old name", r"scale_linear asks for scaled rotary", {".rope.scale_linear": (F32, 2.0)}, {}),
     ("experts", r"expert_count asks for a mixture", {".expert_count": (U32, 8)}, {}),
     ("a window", r"sliding window", {".attention.sliding_window": (U32, 64)}, {}),
-    ("rope_freqs", r"rope_freqs\.weight \(scaled rotary", {}, {"rope_freqs.weight": MATRIX[0]}),
-    ("biases", r"attn_q\.bias \(biases\)", {}, {"blk.0.attn_q.bias": MATRIX[0]}),
-    ("norms of queries", r"attn_q_norm\.weight \(further norms\)", {}, {"blk.1.attn_q_norm.weight": MATRIX[0]}),
     ("experts' matrices", r"ffn_gate_exps\.weight \(experts\)", {}, {"blk.1.ffn_gate_exps.weight": MATRIX}),
     ("a stray tensor", r"blk\.00\.attn_q\.weight", {}, {"blk.00.attn_q.weight": MATRIX}),
     ("no matrix", r"blk\.1\.ffn_down\.weight is missing", {}, {"blk.1.ffn_down.weight": None}),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 from checkpoints import SHAPES, Variant, prompt_ids
 from conftest import Run
+from families import FAMILIES
 
 from llama2py import DeviceError, Llama, _core
 
@@ -88,8 +89,25 @@ def subject_of(path: Path, quantize: str | None, tokens: list[int]) -> Subject:
     return Subject(path, quantize, tokens, compute(model, tokens, [1] * len(tokens), batch=1))
 
 
-@pytest.fixture(scope="module", params=[*STORIES, *VARIANTS], ids=str)
-def subject(request: pytest.FixtureRequest, model_file: Callable[[Variant], Path]) -> Subject:
+FAMILY_MEMBERS = [
+    ("llama, biases", None),
+    ("llama, yarn of its own", "q8_0"),
+    ("qwen2", "q8_0"),
+    ("qwen2, part of a head", None),
+    ("qwen3, wide heads", None),
+    ("qwen3, biases", "q8_0"),
+]
+
+
+@pytest.fixture(scope="module", params=[*STORIES, *VARIANTS, *FAMILY_MEMBERS], ids=str)
+def subject(
+    request: pytest.FixtureRequest, model_file: Callable[[Variant], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Subject:
+    if isinstance(request.param, tuple):
+        name, quantize = request.param
+        family = FAMILIES[name]
+        path = family.write(tmp_path_factory.mktemp("family") / "model.gguf")
+        return subject_of(path, quantize, prompt_ids(family.shape, N_TOKENS))
     if isinstance(request.param, str):
         name, quantize = STORIES[request.param]
         path = request.getfixturevalue("data") / name
