@@ -204,6 +204,7 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
   _mm256_storeu_si256((__m256i *)(p + 32), _mm256_xor_si256(b, flip));
 }
 
+#define TILE_SOLO 2
 #define TILE_F32 1, 4
 #define TILE_Q8_PANELS 1
 #define TILE_Q8_ROWS 2

@@ -166,6 +166,7 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
   _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80)));
 }
 
+#define TILE_SOLO 4
 #define TILE_F32 2, 8
 #ifdef KERNELS_AMX
 #define TILE_Q8_PANELS 1
