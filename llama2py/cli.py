@@ -1,4 +1,4 @@
-"""The command line: run, info, fit.
+"""The command line: run, info, fit, bench, eval.
 
 A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130.
 """
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from llama2py import _core
+from llama2py import _cmd_bench, _cmd_eval, _core
 from llama2py._terminal import StreamError, UsageError, loading, size, table, tell, write
 from llama2py.chat import Chat
 from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
@@ -24,7 +24,6 @@ from llama2py.stream import peak_memory
 
 __all__ = ["main"]
 
-ISAS = ("scalar", "avx2", "avx512")
 # What stands between an option and its value, if the value begins with a dash.
 JOINTS = {**dict.fromkeys(("-t", "-p", "-s", "-n", "-i", "-z", "-m", "-y"), ""), "--prompt": "=", "--system": "="}
 CONTROLS = "".join(map(chr, (*range(9), *range(14, 32), 127)))
@@ -87,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-m", "--mode", choices=("generate", "chat"), default="generate", help="default: generate")
     run.add_argument("-y", "--system", metavar="TEXT", help="system prompt, in chat mode")
     run.add_argument("--threads", type=int, metavar="N", help="threads that compute (the cores there are)")
-    run.add_argument("--isa", choices=ISAS, help="instruction set (the fastest there is)")
+    run.add_argument("--isa", choices=_core.ISAS, help="instruction set (the fastest there is)")
     _add_sizes(run, batch=False)
     run.add_argument("--json", action="store_true", help="print one JSON object when done, instead of the text")
 
@@ -99,11 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
     _add_sizes(fit, batch=True)
     fit.add_argument("--json", action="store_true", help="print a JSON object")
+
+    _cmd_bench.register(command, _add_sizes)
+    _cmd_eval.register(command, _add_sizes)
     return parser
 
 
-def _add_sizes(parser: argparse.ArgumentParser, batch: bool) -> None:
-    parser.add_argument("--context", type=int, metavar="N", help="tokens that a sequence may have (the model's own)")
+def _add_sizes(
+    parser: argparse.ArgumentParser, batch: bool, context: str = "tokens that a sequence may have (the model's own)"
+) -> None:
+    parser.add_argument("--context", type=int, metavar="N", help=context)
     if batch:
         parser.add_argument("--batch", type=int, metavar="N", help="prompt tokens computed at once (256)")
     parser.add_argument("--quant", choices=("q8_0",), help="make float matrices int8 while loading")
