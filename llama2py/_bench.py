@@ -26,13 +26,14 @@ from llama2py.errors import ContextOverflowError, InsufficientMemoryError, Inval
 from llama2py.info import ModelInfo, plan
 from llama2py.limits import Limits, measure_limits
 
-__all__ = ["Bench", "Test", "processor"]
+__all__ = ["Bench", "Test", "best", "processor", "steady"]
 
 CHECKED_TOKENS = 8
 SCALAR_WORK = 10**9  # parameters times tokens that the scalar kernels are asked for: some seconds
 WARM_UP_DRAWS = 8
 RATE_SECONDS, RUNS_MOST = 0.1, 9
 READ_MOST = 2**30  # bytes; larger than any cache
+RATES = ("read_bytes", "f32_ops", "int8_ops", "amx_int8_ops")
 FLOATS = ("f32", "f16", "bf16")
 
 
@@ -50,10 +51,23 @@ class Test:
         """As llama.cpp's users write it: pp512, tg128@d1800."""
         return f"{'tg' if self.draws else 'pp'}{self.tokens}" + (f"@d{self.depth}" if self.depth else "")
 
+    def short(self) -> Test:
+        """One that computes the same."""
+        return replace(self, tokens=min(self.tokens, WARM_UP_DRAWS)) if self.draws else self
+
     @property
     def needs(self) -> int:
         """Tokens of context. Decoding goes on from at least one token."""
         return max(self.depth, int(self.draws)) + self.tokens
+
+
+def steady(seconds: Callable[[], float]) -> float:
+    """What takes so many seconds, run once, or some times where that is too short to be told from a disturbance: then
+    the median."""
+    runs: list[float] = []
+    while len(runs) < RUNS_MOST and sum(runs) < RATE_SECONDS:
+        runs.append(seconds())
+    return statistics.median(runs)
 
 
 class _Runner:
@@ -94,6 +108,14 @@ class _Runner:
 
     def close(self) -> None:
         self._session.close()
+
+
+def _logits(model: _core.Model, tokens: list[int], threads: int, batch: int | None) -> npt.NDArray[np.float32]:
+    session = _core.Session(model, context=len(tokens), batch=batch, threads=threads)
+    try:
+        return session.eval_logits(tokens, model.describe()["vocab_size"])
+    finally:
+        session.close()
 
 
 class Bench:
@@ -148,26 +170,27 @@ class Bench:
 
     def check(self) -> str:
         """Says what was compared; Llama2Error unless what is going to be timed computes what it should."""
-        n = min(CHECKED_TOKENS, self.info.context)
+        draw = random.Random(2)
+        tokens = [draw.randrange(self.info.vocab_size) for _ in range(min(CHECKED_TOKENS, self.info.context))]
         slow = "the scalar kernels on one thread, one token at a time"
-        scalar = min(n, SCALAR_WORK // self.info.parameters)
+        scalar = tokens[: SCALAR_WORK // self.info.parameters]
         expected = None
-        if scalar > 0 and self.info.isa != "scalar":
+        if scalar and self.info.isa != "scalar":
             with suppress(InsufficientMemoryError):
-                model = _core.Model(self._path, quantize=self._quantize, threads=None, isa="scalar", context=n)
+                model = _core.Model(self._path, quantize=self._quantize, threads=None, isa="scalar", context=1)
                 try:
-                    expected = self._logits(model, scalar, 1, 1)
+                    tokens, expected = scalar, _logits(model, scalar, 1, 1)
                 finally:
                     model.close()
         if expected is None:
             slow = "one thread, one token at a time"
-            expected = self._logits(self._model, n, 1, 1)
+            expected = _logits(self._model, tokens, 1, 1)
         if not np.isfinite(expected).all():
             raise Llama2Error(f"{self._path}: logits that are not finite; a model that is damaged is not timed")
-        n = len(expected)
+        n = len(tokens)
         for threads in self.limits:
             for batch in (None, 1):
-                found = self._logits(self._model, n, threads, batch)
+                found = _logits(self._model, tokens, threads, batch)
                 if not np.array_equal(found.view(np.uint32), expected.view(np.uint32)):
                     how = "one at a time" if batch else "at once"
                     raise Llama2Error(
@@ -176,35 +199,31 @@ class Bench:
                     )
         return f"logits of {n} tokens are finite, and equal those of {slow}, bit for bit"
 
-    def _logits(self, model: _core.Model, n: int, threads: int, batch: int | None) -> npt.NDArray[np.float32]:
-        session = _core.Session(model, context=n, batch=batch, threads=threads)
-        try:
-            draw = random.Random(2)
-            tokens = [draw.randrange(self.info.vocab_size) for _ in range(n)]
-            return session.eval_logits(tokens, self.info.vocab_size)
-        finally:
-            session.close()
+    def logits(self, tokens: list[int]) -> npt.NDArray[np.float32]:
+        """What the model expects after each token."""
+        return _logits(self._model, tokens, next(iter(self.limits)), None)
 
     # Measuring.
 
     def warm_up(self) -> None:
         """Has everything computed once."""
         for test in self.rates:
-            self._runner(test).seconds(replace(test, tokens=min(test.tokens, WARM_UP_DRAWS)) if test.draws else test)
+            self._runner(test).seconds(test.short())
+
+    def measure_limits(self) -> None:
+        """On each number of threads."""
+        for threads, found in self.limits.items():
+            found.append(measure_limits(max(512 * threads, min(self.token_bytes, READ_MOST)), threads, self.info.isa))
 
     def round(self) -> None:
         """Measures the limits and each test once."""
-        for threads, found in self.limits.items():
-            found.append(measure_limits(max(512 * threads, min(self.token_bytes, READ_MOST)), threads, self.info.isa))
+        self.measure_limits()
         for test, rates in self.rates.items():
             rates.append(self.rate(test))
 
     def rate(self, test: Test) -> float:
-        """Tokens per second; the median of some runs where one is too short to be told from a disturbance."""
-        runs: list[float] = []
-        while len(runs) < RUNS_MOST and sum(runs) < RATE_SECONDS:
-            runs.append(self._runner(test).seconds(test))
-        return test.tokens / statistics.median(runs)
+        """Tokens per second."""
+        return test.tokens / steady(lambda: self._runner(test).seconds(test))
 
     def _runner(self, test: Test) -> _Runner:
         return self._runners[test.threads, test.depth]
@@ -231,14 +250,14 @@ class Bench:
     def limit(self, test: Test) -> float | None:
         """Tokens per second that the machine allows, once a round was measured: for a token drawn, reading the weights
         and the keys and values so far; for a prompt, the matrix products at peak."""
-        found = self.limits[test.threads]
-        if not found:
+        if not self.limits[test.threads]:
             return None
+        allowed = best(self.limits[test.threads])
         if test.draws:
             read = self.token_bytes + self._kv_token * (max(1, test.depth) + test.tokens / 2)
-            return max(one.read_bytes for one in found) / read
+            return allowed.read_bytes / read
         layers, classifier = self._layers_and_classifier
-        peak = max(one.f32_ops if self.resource == "f32" else one.int8_ops for one in found)
+        peak = allowed.f32_ops if self.resource == "f32" else allowed.int8_ops
         return peak / (2 * (layers + classifier / test.tokens))
 
     def results(self) -> list[dict[str, Any]]:
@@ -265,12 +284,16 @@ class Bench:
 
     def machine(self) -> dict[str, Any]:
         """What it ran on, and the best of each limit."""
-        best = []
-        for threads, found in self.limits.items():
-            names = ("read_bytes", "f32_ops", "int8_ops", "amx_int8_ops")
-            rates = {f"{name}_per_second": max(getattr(one, name) for one in found) for name in names}
-            best.append({"threads": threads, "isa": found[0].isa, **rates})
-        return {"processor": processor(), "cores": _core.cpu_count(), "limits": best}
+        limits = []
+        for allowed in (best(found) for found in self.limits.values() if found):
+            rates = {f"{name}_per_second": getattr(allowed, name) for name in RATES}
+            limits.append({"threads": allowed.threads, "isa": allowed.isa, **rates})
+        return {"processor": processor(), "cores": _core.cpu_count(), "limits": limits}
+
+
+def best(found: Sequence[Limits]) -> Limits:
+    """The greatest of each rate."""
+    return replace(found[0], **{name: max(getattr(one, name) for one in found) for name in RATES})
 
 
 def processor() -> str:

@@ -13,7 +13,7 @@ from llama2py._bench import Bench, Test
 from llama2py._terminal import UsageError, loading, progress_bar, write
 from llama2py.info import describe
 
-__all__ = ["aligned", "register"]
+__all__ = ["aligned", "limits_table", "register"]
 
 PROMPT, DECODE, ROUNDS = 512, 128, 5
 
@@ -95,18 +95,23 @@ def _page(report: dict[str, Any]) -> str:
                 f"{result['share']:.0%} {result['limit']}",
             ]
         )
-    limits = [["limit", "threads", "read, GB/s", "f32, Gop/s", "int8, Gop/s"]]
-    units = any(one["amx_int8_ops_per_second"] for one in machine["limits"])
-    limits[0] += ["AMX int8, Gop/s"] if units else []
-    for one in machine["limits"]:
-        names = ("read_bytes", "f32_ops", "int8_ops", *(["amx_int8_ops"] if units else []))
-        figures = [f"{one[f'{name}_per_second'] / 1e9:,.1f}" for name in names]
-        limits.append([one["isa"], str(one["threads"]), *figures])
     return (
         f"{model['path']}: {model['parameters'] / 1e6:,.1f} million parameters, {model['dtype']} in memory\n"
         f"{machine['processor']}, {machine['cores']} cores; {report['rounds']} rounds\n"
-        f"checked: {report['checked']}\n\n{aligned(rows)}\n\n{aligned(limits)}\n"
+        f"checked: {report['checked']}\n\n{aligned(rows)}\n\n{limits_table(machine['limits'])}\n"
     )
+
+
+def limits_table(limits: Sequence[dict[str, Any]], name: str = "isa") -> str:
+    """The limits that Bench.machine() tells. name: the key of what stands before a row."""
+    columns = {"read": "GB/s", "f32": "Gop/s", "int8": "Gop/s", "amx_int8": "Gop/s"}
+    if not any(one["amx_int8_ops_per_second"] for one in limits):
+        del columns["amx_int8"]
+    rows = [["limit", "threads", *(f"{column.replace('_', ' ')}, {unit}" for column, unit in columns.items())]]
+    for one in limits:
+        keys = (f"{column}_{'bytes' if column == 'read' else 'ops'}_per_second" for column in columns)
+        rows.append([one[name], str(one["threads"]), *(f"{one[key] / 1e9:,.1f}" for key in keys)])
+    return aligned(rows)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
