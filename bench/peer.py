@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.common import BenchError
-from llama2py._bench import Test, steady
+from llama2py._bench import Task, steady
 
 PROGRAM = Path(__file__).with_name("llama_cpp_peer.py")
 
@@ -27,12 +27,12 @@ class LlamaCpp:
         self.plain = False
         self._start("extra")
         try:
-            self.seconds(Test(False, 2, 0, threads))
+            self.seconds(Task(False, 2, 0, threads))
         except BenchError:
             self.close()
             self.plain = True
             self._start("plain")
-            self.seconds(Test(False, 2, 0, threads))
+            self.seconds(Task(False, 2, 0, threads))
         described = self._ask("describe")
         self.version = str(described["version"])
         amx = "AMX_INT8 = 1" in described["system"]
@@ -64,11 +64,11 @@ class LlamaCpp:
         said = self._errors.read().decode(errors="replace").strip().splitlines()
         raise BenchError(f"`{' '.join(self._command)}` ended ({code}): {said[-1] if said else 'no message'}")
 
-    def seconds(self, test: Test) -> float:
+    def seconds(self, test: Task) -> float:
         """How long a test takes, once."""
         return float(self._ask("seconds", draws=test.draws, tokens=test.tokens, depth=test.depth)["seconds"])
 
-    def rate(self, test: Test) -> float:
+    def rate(self, test: Task) -> float:
         """Tokens per second."""
         return test.tokens / steady(lambda: self.seconds(test))
 

@@ -29,7 +29,7 @@ import llama2py
 from bench.common import FOLDER, BenchError, spread
 from bench.models import MODELS, Model, make_file
 from bench.peer import LlamaCpp
-from llama2py._bench import Bench, Test
+from llama2py._bench import Bench, Task
 from llama2py._cmd_bench import aligned, limits_table
 
 COMPARED = [1, *range(1000, 1015)]  # token ids
@@ -53,7 +53,7 @@ class Pair:
     bench: Bench
     peers: list[LlamaCpp]
     checked: list[str] = field(default_factory=list)
-    rates: dict[Test, list[list[float]]] = field(default_factory=dict)  # of each peer
+    rates: dict[Task, list[list[float]]] = field(default_factory=dict)  # of each peer
 
     def check(self) -> None:
         """Compares logits; BenchError where they are not what they should be."""
@@ -150,9 +150,9 @@ def measure(options: argparse.Namespace, model: Model, kind: str) -> Pair:
             peer.close()
 
     path = make_file(model, kind, options.folder, quantize)
-    tests = [Test(False, model.prompt, 0, options.threads), Test(True, model.decode, 0, options.threads)]
+    tests = [Task(False, model.prompt, 0, options.threads), Task(True, model.decode, 0, options.threads)]
     if kind in model.deep:
-        tests.append(Test(True, model.decode, model.deep[kind], options.threads))
+        tests.append(Task(True, model.decode, model.deep[kind], options.threads))
     pair = Pair(model, kind, Bench(path, tests), [])
     try:
         for python in options.llama_cpp:

@@ -26,7 +26,7 @@ from llama2py.errors import ContextOverflowError, InsufficientMemoryError, Inval
 from llama2py.info import ModelInfo, plan
 from llama2py.limits import Limits, measure_limits
 
-__all__ = ["Bench", "Test", "best", "processor", "steady"]
+__all__ = ["Bench", "Task", "best", "processor", "steady"]
 
 CHECKED_TOKENS = 8
 SCALAR_WORK = 10**9  # parameters times tokens that the scalar kernels are asked for: some seconds
@@ -38,7 +38,7 @@ FLOATS = ("f32", "f16", "bf16")
 
 
 @dataclass(frozen=True)
-class Test:
+class Task:
     """Tokens that are computed after `depth` others: a prompt's, or drawn ones one by one."""
 
     draws: bool
@@ -51,7 +51,7 @@ class Test:
         """As llama.cpp's users write it: pp512, tg128@d1800."""
         return f"{'tg' if self.draws else 'pp'}{self.tokens}" + (f"@d{self.depth}" if self.depth else "")
 
-    def short(self) -> Test:
+    def short(self) -> Task:
         """One that computes the same."""
         return replace(self, tokens=min(self.tokens, WARM_UP_DRAWS)) if self.draws else self
 
@@ -73,7 +73,7 @@ def steady(seconds: Callable[[], float]) -> float:
 class _Runner:
     """A sequence that is kept at some depth."""
 
-    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Test]) -> None:
+    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Task]) -> None:
         needs = max(test.needs for test in tests)
         self._session = _core.Session(model, context=needs, batch=None, threads=tests[0].threads)
         draw = random.Random(1)
@@ -88,7 +88,7 @@ class _Runner:
             self._session.truncate(depth)
         self._kept = depth
 
-    def seconds(self, test: Test) -> float:
+    def seconds(self, test: Task) -> float:
         """How long it took."""
         if not test.draws:
             self._go_to(test.depth)
@@ -124,7 +124,7 @@ class Bench:
     def __init__(
         self,
         path: StrPath,
-        tests: Sequence[Test],
+        tests: Sequence[Task],
         *,
         quantize: str | None = None,
         isa: str | None = None,
@@ -148,7 +148,7 @@ class Bench:
         self._model = _core.Model(path, quantize=quantize, threads=None, isa=isa, context=needs, progress=progress)
         self.info = ModelInfo(**self._model.describe())
         self._kv_token = plan(path, quantize=quantize, isa=isa, context=room).kv / room
-        self.rates: dict[Test, list[float]] = {test: [] for test in tests}
+        self.rates: dict[Task, list[float]] = {test: [] for test in tests}
         self.limits: dict[int, list[Limits]] = {test.threads: [] for test in tests}
         places = dict.fromkeys((test.threads, test.depth) for test in tests)
         self._runners = {
@@ -221,11 +221,11 @@ class Bench:
         for test, rates in self.rates.items():
             rates.append(self.rate(test))
 
-    def rate(self, test: Test) -> float:
+    def rate(self, test: Task) -> float:
         """Tokens per second."""
         return test.tokens / steady(lambda: self._runner(test).seconds(test))
 
-    def _runner(self, test: Test) -> _Runner:
+    def _runner(self, test: Task) -> _Runner:
         return self._runners[test.threads, test.depth]
 
     # Beside the limits.
@@ -247,7 +247,7 @@ class Bench:
         """What multiplies: "f32" or "int8"."""
         return "f32" if self.info.dtype in FLOATS else "int8"
 
-    def limit(self, test: Test) -> float | None:
+    def limit(self, test: Task) -> float | None:
         """Tokens per second that the machine allows, once a round was measured: for a token drawn, reading the weights
         and the keys and values so far; for a prompt, the matrix products at peak."""
         if not self.limits[test.threads]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from llama2py import _core
-from llama2py._bench import Bench, Test
+from llama2py._bench import Bench, Task
 from llama2py._terminal import UsageError, loading, progress_bar, write
 from llama2py.info import describe
 
@@ -39,7 +39,7 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def _tests(args: argparse.Namespace) -> list[Test]:
+def _tests(args: argparse.Namespace) -> list[Task]:
     """Each prompt and each number of draws, at each depth, on each number of threads. Defaults are capped."""
     room = describe(args.checkpoint).context if args.context is None else args.context
     tests = []
@@ -47,8 +47,8 @@ def _tests(args: argparse.Namespace) -> list[Test]:
         for depth in args.depth:
             prompts = [min(PROMPT, room - depth)] if args.prompt is None else args.prompt
             draws = [min(DECODE, room - max(1, depth))] if args.decode is None else args.decode
-            tests += [Test(False, tokens, depth, threads) for tokens in prompts if tokens]
-            tests += [Test(True, tokens, depth, threads) for tokens in draws if tokens]
+            tests += [Task(False, tokens, depth, threads) for tokens in prompts if tokens]
+            tests += [Task(True, tokens, depth, threads) for tokens in draws if tokens]
     return list(dict.fromkeys(tests))
 
 

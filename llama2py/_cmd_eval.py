@@ -71,7 +71,7 @@ def _perplexity(args: argparse.Namespace) -> int:
         write(f"{json.dumps({name: _finite(value) for name, value in told.items()})}\n")
         return 0
     rows = [
-        ("perplexity", f"{found.perplexity:.4f} +- {found.error:.4f}"),
+        ("perplexity", f"{found.perplexity:.4f} ± {found.error:.4f}"),
         ("nats per token", f"{found.nll:.5f}"),
         ("scored", f"{found.tokens:,} of {len(tokens):,} tokens"),
         ("windows", f"{found.context:,} tokens, every {found.stride:,}"),

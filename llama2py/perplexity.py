@@ -53,18 +53,18 @@ def perplexity(
     limit: how many tokens of the text are used; None uses all.
     progress: called after each window with the tokens that are done and the tokens in all.
     """
-    ids = llama.tokenize(text) if isinstance(text, str | bytes | bytearray | memoryview) else list(text)
-    ids = ids[:limit]
     if context is None:
         context = min(llama.context, DEFAULT_CONTEXT)
     if stride is None:
         stride = max(1, context // 2)
-    if limit is not None and limit < 2:
-        raise InvalidArgumentError(f"limit is {limit}; expected at least 2 tokens")
     if not 2 <= context <= llama.context:
         raise InvalidArgumentError(f"context is {context}; expected 2 to {llama.context}, the model's")
     if not 1 <= stride <= context:
         raise InvalidArgumentError(f"stride is {stride}; expected 1 to {context}, the context")
+    if limit is not None and limit < 2:
+        raise InvalidArgumentError(f"limit is {limit}; expected at least 2 tokens")
+    ids = llama.tokenize(text) if isinstance(text, str | bytes | bytearray | memoryview) else list(text)
+    ids = ids[:limit]
     if len(ids) < 2:
         raise InvalidArgumentError(f"the text has {len(ids)} tokens; expected at least 2, so that one follows another")
     scores, scored = [], 0  # scored: tokens up to here are done
