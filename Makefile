@@ -125,7 +125,7 @@ PEERS := build/peers
 $(PEERS)/ready:
 	$(PYTHON) -m venv --clear $(PEERS)
 	@echo "  building $(LLAMA_CPP) into $(PEERS), which takes about ten minutes (CMAKE_ARGS=$(CMAKE_ARGS))"
-	CMAKE_ARGS="$(CMAKE_ARGS)" $(PEERS)/bin/python -m pip install --disable-pip-version-check "$(LLAMA_CPP)"
+	CMAKE_ARGS="$(CMAKE_ARGS)" $(PEERS)/bin/python -m pip install --disable-pip-version-check --no-cache-dir "$(LLAMA_CPP)"
 	@touch $@
 
 bench-peers: $(PEERS)/ready $(VENV)/ready ## llama.cpp on the same files, pair by pair (ARGS="--only stories15M", CMAKE_ARGS=…)

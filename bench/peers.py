@@ -131,7 +131,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS), help="models; default: all")
     parser.add_argument("--types", nargs="+", choices=kinds, default=kinds, help="default: all")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the models' files; default: build/bench")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write every figure as JSON too")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write every figure as JSON too, such as bench/results/NAME.json"
+    )
     chosen = parser.parse_args(argv)
     if chosen.rounds < 1 or chosen.threads < 1:
         parser.error("expected at least 1 round and 1 thread")
@@ -209,33 +211,32 @@ def page(report: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the report; returns the exit status."""
     options = arguments(argv)
-    rows: list[dict[str, Any]] = []
-    checked: list[str] = []
-    limits: list[dict[str, Any]] = []
-    machine: dict[str, Any] = {}
+    report: dict[str, Any] = {
+        "llama2py": llama2py.__version__,
+        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "rounds": options.rounds,
+        "results": [],
+        "limits": [],
+        "checked": [],
+    }
     try:
         for name in options.only:
             for kind in (kind for kind in MODELS[name].types if kind in options.types):
                 pair = measure(options, MODELS[name], kind)
                 machine = pair.bench.machine()
-                limits.append({"type": f"{name} {kind}", **machine.pop("limits")[0]})
-                rows += pair.results()
-                checked += pair.checked
+                report["limits"].append({"type": f"{name} {kind}", **machine.pop("limits")[0]})
+                report["machine"] = machine
+                report["results"] += pair.results()
+                report["checked"] += pair.checked
+                if options.out:  # after each type, since all take long
+                    options.out.parent.mkdir(parents=True, exist_ok=True)
+                    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     except (BenchError, llama2py.Llama2Error) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    report = {
-        "llama2py": llama2py.__version__,
-        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "machine": machine,
-        "rounds": options.rounds,
-        "results": rows,
-        "limits": limits,
-        "checked": checked,
-    }
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if not report["results"]:
+        print(f"bench: {' and '.join(options.only)} has none of the types {' '.join(options.types)}", file=sys.stderr)
+        return 1
     print(page(report))
     return 0
 
