@@ -1,4 +1,5 @@
 /* A figure is the best of many short windows: what the machine can do when nothing else disturbs it. */
+#define _GNU_SOURCE
 #include "cpu/limits.h"
 
 #include <stdatomic.h>
@@ -61,12 +62,18 @@ static const limits_loops limits_scalar = {
     .int8_ops = 2.0 * BYTES,
 };
 
-static const limits_loops *loops_of(const char *isa) {
+static const limits_loops *const loops[] = {
+    &limits_scalar,
 #ifdef KERNELS_X86
-  if (strcmp(isa, limits_avx512.isa) == 0) return &limits_avx512;
-  if (strcmp(isa, limits_avx2.isa) == 0) return &limits_avx2;
+    &limits_avx2,
+    &limits_avx512,
 #endif
-  return &limits_scalar;
+};
+
+static const limits_loops *loops_of(const char *isa) {
+  size_t i = sizeof loops / sizeof *loops - 1;
+  while (i > 0 && strcmp(loops[i]->isa, isa) != 0) i--;
+  return loops[i];
 }
 
 /* What a window does: each unit is a peak's loops, or passes over a slice of a buffer. */

@@ -71,7 +71,11 @@ llama2_status cpu_logprob(void *state, int32_t slot, int32_t token, double *logp
   RETURN_IF_FAILED(finite_logits(s, slot, &logits, &most));
   s->weights->kernels->exp_sum(s->chances, logits, n, most, 1.0f);
   double sums[LANES] = {0}; /* in float64: of a large vocabulary's float32 sum the last digits would be noise */
-  for (int32_t i = 0; i < n; i++) sums[i % LANES] += s->chances[i];
+  const float *chances = s->chances;
+  int32_t whole = n - n % LANES;
+  for (int32_t first = 0; first < whole; first += LANES)
+    for (int i = 0; i < LANES; i++) sums[i] += chances[first + i];
+  for (int32_t i = whole; i < n; i++) sums[i - whole] += chances[i];
   for (int step = LANES / 2; step; step /= 2)
     for (int i = 0; i < step; i++) sums[i] += sums[i + step];
   *logprob = (double)logits[token] - (double)most - f64_log(sums[0]);
