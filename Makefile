@@ -28,17 +28,17 @@ FLAGS := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -
 SOURCES := $(sort $(wildcard csrc/*/*.c)) csrc/api.c
 OBJECTS := $(SOURCES:csrc/%.c=$(BUILD)/%.o)
 C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
-C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch] bench/*.c)
+C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch])
 PACKAGE := pyproject.toml setup.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib story test test-c test-asan check format bench clean FORCE
+.PHONY: all help lib story test test-c test-asan check format bench bench-peers clean FORCE
 
 all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # C.
 
@@ -115,12 +115,21 @@ format: $(VENV)/ready ## Format all sources
 
 # Speed.
 
-build/bench/limits: bench/limits.c
-	@mkdir -p $(@D)
-	$(Q)$(CC) -std=c11 -Wall -Wextra -O3 -fopenmp $< -o $@
-
-bench: run build/bench/limits $(VENV)/ready ## Speed beside the machine's limits (ARGS="--llama2c PATH --runq PATH" adds peers)
+bench: run $(VENV)/ready ## Speed beside the machine's limits (ARGS="--llama2c PATH --runq PATH" adds peers)
 	$(VENV)/bin/python -m bench $(ARGS)
+
+# llama.cpp in an environment of its own; CMAKE_ARGS says how it is built.
+LLAMA_CPP := llama-cpp-python==0.3.36
+PEERS := build/peers
+
+$(PEERS)/ready:
+	$(PYTHON) -m venv --clear $(PEERS)
+	@echo "  building $(LLAMA_CPP) into $(PEERS), which takes about ten minutes (CMAKE_ARGS=$(CMAKE_ARGS))"
+	CMAKE_ARGS="$(CMAKE_ARGS)" $(PEERS)/bin/python -m pip install --disable-pip-version-check --no-cache-dir "$(LLAMA_CPP)"
+	@touch $@
+
+bench-peers: $(PEERS)/ready $(VENV)/ready ## llama.cpp on the same files, pair by pair (ARGS="--only stories15M", CMAKE_ARGS=…)
+	$(VENV)/bin/python -m bench.peers --llama-cpp $(PEERS)/bin/python $(ARGS)
 
 clean: ## Remove all that was built
 	rm -rf build run $(VENV) llama2py.egg-info llama2py/*.so

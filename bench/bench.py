@@ -5,9 +5,9 @@ before it is checked: logits are, bit for bit, those of the scalar kernels on on
 oracle, and ./run tells what the Python class tells.
 
 All that is timed takes turns, round after round, so that what else the machine does falls on all alike: ./run for
-decode, with llama2.c's interface; the Python class for prefill, warm; the machine's limits; other engines, if they were
-named. Figures are medians, with the least and the greatest; a ratio is taken within a round. A limit is the best that
-any round saw, since other work can only lower it, and a share is a median over that.
+decode, with llama2.c's interface; the Python class for prefill, warm; the machine's limits; llama2.c's own programs, if
+they were named. Figures are medians, with the least and the greatest; a ratio is taken within a round. A limit is the
+best that any round saw, since other work can only lower it, and a share is a median over that.
 """
 
 from __future__ import annotations
@@ -15,28 +15,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
+import llama2py
+from bench.common import FOLDER, ROOT, BenchError, spread, write_once
+from llama2py import Limits, Llama, measure_limits
+from llama2py._bench import best, processor
+from llama2py._cmd_bench import aligned
 
-import checkpoints  # noqa: E402
-import oracle  # noqa: E402
-
-import llama2py  # noqa: E402
-from llama2py import Llama  # noqa: E402
+import checkpoints  # isort: skip
+import oracle  # isort: skip
 
 SHAPE = checkpoints.Shape(dim=288, hidden_dim=768, n_layers=6, n_heads=6, n_kv_heads=6, vocab_size=32000, context=256)
 GROUP_SIZE = 32
@@ -54,10 +53,6 @@ QUANTIZE = {"f32": None, "q8_0": "q8_0"}
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # what ./run keeps from the terminal
 
 
-class BenchError(Exception):
-    """What keeps the benchmark from saying anything: one line."""
-
-
 # The model.
 
 
@@ -68,16 +63,6 @@ class Files:
     float32: Path
     int8: Path
     tokenizer: Path
-    gguf: Path
-
-
-def write_once(path: Path, write: Callable[[Path], object]) -> None:
-    """Makes a file unless it is there; one that is there is whole."""
-    if path.exists():
-        return
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)
 
 
 def weights() -> checkpoints.Weights:
@@ -88,9 +73,9 @@ def weights() -> checkpoints.Weights:
 
 
 def make_files(folder: Path) -> Files:
-    """All but the GGUF, which is made when it is wanted."""
+    """Makes those that are missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = Files(*(folder / name for name in ("model-f32.bin", "model-v2.bin", "tokenizer.bin", "model-q8_0.gguf")))
+    files = Files(*(folder / name for name in ("model-f32.bin", "model-v2.bin", "tokenizer.bin")))
     steps: list[tuple[Path, Callable[[Path], object]]] = [
         (files.tokenizer, lambda part: checkpoints.write_tokenizer(part, SHAPE.vocab_size)),
         (files.float32, lambda part: checkpoints.write_v0(part, weights())),
@@ -174,28 +159,6 @@ def figure(pattern: str, done: subprocess.CompletedProcess[bytes]) -> float:
     return float(found[1])
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What the machine allows on some threads, per second."""
-
-    isa: str
-    read: dict[str, float]  # bytes, by footprint
-    f32: float  # operations
-    int8: float
-
-    @classmethod
-    def measure(cls, program: Path, threads: int, footprints: Sequence[int]) -> Limits:
-        """Runs limits.c's program."""
-        found = json.loads(execute(program, threads, *footprints).stdout)
-        return cls(found["isa"], found["read_bytes_per_s"], found["f32_ops_per_s"], found["int8_ops_per_s"])
-
-    @classmethod
-    def best(cls, rounds: Sequence[Limits]) -> Limits:
-        """The greatest of each."""
-        read = {footprint: max(one.read[footprint] for one in rounds) for footprint in rounds[0].read}
-        return cls(rounds[0].isa, read, max(one.f32 for one in rounds), max(one.int8 for one in rounds))
-
-
 @dataclass
 class Subject:
     """Something that is timed."""
@@ -203,6 +166,7 @@ class Subject:
     name: str
     threads: int
     measure: Callable[[], float]  # tokens per second
+    footprint: int = 0  # bytes of weights that a token reads
     limit: Callable[[Limits], float] | None = None  # the tokens per second that the machine allows
     rates: list[float] = field(default_factory=list)
 
@@ -221,9 +185,9 @@ def decode(dtype: str, threads: int, run: Path, files: Files, weight_bytes: int)
         return figure(r"decode: \d+ tokens, ([\d.]+) tok/s", done)
 
     def limit(limits: Limits) -> float:
-        return limits.read[str(weight_bytes)] / weight_bytes
+        return limits.read_bytes / weight_bytes
 
-    return Subject(f"decode {dtype}", threads, measure, limit)
+    return Subject(f"decode {dtype}", threads, measure, weight_bytes, limit)
 
 
 def prefill(dtype: str, llama: Llama, threads: int) -> Subject:
@@ -235,10 +199,10 @@ def prefill(dtype: str, llama: Llama, threads: int) -> Subject:
 
     def limit(limits: Limits) -> float:
         layers, classifier = matrix_values()
-        peak = limits.int8 if QUANTIZE[dtype] else limits.f32
+        peak = limits.int8_ops if QUANTIZE[dtype] else limits.f32_ops
         return peak / (2 * (layers + classifier / PREFILL_TOKENS))
 
-    return Subject(f"prefill {dtype}", threads, measure, limit)
+    return Subject(f"prefill {dtype}", threads, measure, llama.info.weight_bytes, limit)
 
 
 def llama2c(name: str, program: Path, threads: int, model: Path, tokenizer: Path) -> Subject:
@@ -250,29 +214,6 @@ def llama2c(name: str, program: Path, threads: int, model: Path, tokenizer: Path
         return figure(r"achieved tok/s: ([\d.]+)", done)
 
     return Subject(name, threads, measure)
-
-
-class LlamaCpp:
-    """llama.cpp in a Python that has it, on the same weights as Q8_0."""
-
-    def __init__(self, python: Path, files: Files) -> None:
-        self.program = (python, Path(__file__).with_name("llama_cpp_peer.py"))
-        self.gguf = files.gguf
-        write_once(files.gguf, lambda part: execute(*self.program, "write", files.float32, files.tokenizer, part))
-        try:
-            self.buffers = "extra"
-            self.rate("prefill", 1, 2)
-        except BenchError:  # builds for a processor's matrix unit crash on some virtual machines that show it
-            self.buffers = "plain"
-
-    def rate(self, what: str, threads: int, tokens: int) -> float:
-        """Tokens per second of "decode" or "prefill"."""
-        return float(execute(*self.program, what, self.gguf, threads, tokens, self.buffers).stdout)
-
-    def subject(self, what: str, threads: int, tokens: int) -> Subject:
-        """One of the two, to be timed."""
-        name = f"llama.cpp {what} q8_0" + (", plain buffers" if self.buffers == "plain" else "")
-        return Subject(name, threads, lambda: self.rate(what, threads, tokens))
 
 
 def one_token(run: Path, files: Files) -> float:
@@ -291,7 +232,7 @@ class Report:
 
     subjects: list[Subject]
     pairs: list[tuple[Subject, Subject]]
-    limits: dict[int, list[Limits]]  # by threads
+    limits: dict[tuple[int, int], list[Limits]]  # by threads and footprint
     one_token: list[float]  # seconds of a whole ./run
     file_bytes: int
     cores: int
@@ -304,8 +245,8 @@ class Report:
         """Its median over what the machine allows; None where that was not asked for."""
         if subject.limit is None:
             return None
-        limits = Limits.best(self.limits[min(subject.threads, self.cores)])
-        return statistics.median(subject.rates) / subject.limit(limits)
+        found = self.limits[min(subject.threads, self.cores), subject.footprint]
+        return statistics.median(subject.rates) / subject.limit(best(found))
 
     def table(self) -> str:
         """Markdown."""
@@ -316,15 +257,18 @@ class Report:
         ratios = [["ratio, pair by pair", "median", "least to greatest"]]
         ratios += [[name, *spread(values, ".2f")] for name, values in self.ratios().items()]
         limits = [["limit", "threads", "best", "least to greatest"]]
-        for threads, found in self.limits.items():
+        for threads in dict.fromkeys(threads for threads, _ in self.limits):
+            of_threads = {size: found for (n, size), found in self.limits.items() if n == threads}
+            every = [one for found in of_threads.values() for one in found]
             kinds = {
-                f"read {int(footprint) / 1e6:.1f} MB, GB/s": [one.read[footprint] / 1e9 for one in found]
-                for footprint in found[0].read
+                f"read {size / 1e6:.1f} MB, GB/s": [one.read_bytes for one in found]
+                for size, found in of_threads.items()
             }
-            kinds["float32, GFLOP/s"] = [one.f32 / 1e9 for one in found]
-            kinds["int8, Gop/s"] = [one.int8 / 1e9 for one in found]
+            kinds["float32, GFLOP/s"] = [one.f32_ops for one in every]
+            kinds["int8, Gop/s"] = [one.int8_ops for one in every]
             for name, rates in kinds.items():
-                limits.append([name, str(threads), f"{max(rates):,.1f}", spread(rates, ",.1f")[1]])
+                giga = [rate / 1e9 for rate in rates]
+                limits.append([name, str(threads), f"{max(giga):,.1f}", spread(giga, ",.1f")[1]])
         seconds, between = spread(self.one_token, ".3f")
         return "\n\n".join(
             [
@@ -354,42 +298,14 @@ class Report:
                 ],
                 "ratios": self.ratios(),
                 "limits": [
-                    {"threads": n, "read_bytes_per_s": one.read, "f32_ops_per_s": one.f32, "int8_ops_per_s": one.int8}
-                    for n, found in self.limits.items()
+                    {"footprint": footprint, **asdict(one)}
+                    for (_, footprint), found in self.limits.items()
                     for one in found
                 ],
                 "one_token_s": self.one_token,
             },
             indent=2,
         )
-
-
-def spread(values: Sequence[float], form: str) -> tuple[str, str]:
-    """The median, and the least and the greatest."""
-    return format(statistics.median(values), form), f"{min(values):{form}} to {max(values):{form}}"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        first, *rest = (
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append(" | ".join(["| " + first, *rest]) + " |")
-    rule = "|" + "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(widths)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def processor() -> str:
-    """Its name, or else its architecture."""
-    try:
-        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1] if found else platform.machine()
 
 
 # The whole.
@@ -417,10 +333,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--json", "print JSON instead of tables", action="store_true")
     add("--run", "default: ./run", default=ROOT / "run", **program)
-    add("--limits", "limits.c, compiled; default: build/bench/limits", default=ROOT / "build/bench/limits", **program)
     add("--llama2c", "llama2.c's run: timed too", **program)
     add("--runq", "llama2.c's runq: timed too", **program)
-    add("--llama-cpp", "a Python that has llama_cpp and gguf: timed too", type=Path, metavar="PYTHON")
     add("--tokenizer", "a tokenizer.bin of 32000 entries; default: made up", type=Path, metavar="FILE")
     chosen = parser.parse_args(argv)
     if chosen.rounds < 1 or min(chosen.threads) < 1:
@@ -429,12 +343,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def line_up(options: argparse.Namespace, files: Files, cores: int) -> tuple[Report, list[int]]:
-    """What is timed, a peer right after what it is compared with; and the bytes of the weights of each type."""
-    report = Report([], [], {min(n, cores): [] for n in options.threads}, [], files.float32.stat().st_size, cores)
-    peer = LlamaCpp(options.llama_cpp, files) if options.llama_cpp else None
+def line_up(options: argparse.Namespace, files: Files, cores: int) -> Report:
+    """What is timed, a peer right after what it is compared with."""
+    report = Report([], [], {}, [], files.float32.stat().st_size, cores)
     llama2c_peers = {"f32": (options.llama2c, files.float32), "q8_0": (options.runq, files.int8)}
-    footprints = []
 
     def add(subject: Subject, *rivals: Subject) -> None:
         report.subjects.extend([subject, *rivals])
@@ -444,34 +356,30 @@ def line_up(options: argparse.Namespace, files: Files, cores: int) -> tuple[Repo
         decoded: dict[int, Subject] = {}
         for n in options.threads:
             llama = Llama(files.float32, files.tokenizer, quantize, n)
-            weight_bytes = llama.info.weight_bytes
-            decoded[n] = decode(dtype, n, options.run, files, weight_bytes)
-            rivals = []
+            report.limits[min(n, cores), llama.info.weight_bytes] = []
+            decoded[n] = decode(dtype, n, options.run, files, llama.info.weight_bytes)
             program, model = llama2c_peers[dtype]
             if n == cores and program:
-                rivals.append(llama2c(f"llama2.c {program.name}", program, n, model, files.tokenizer))
-            if n == cores and peer and quantize:
-                rivals.append(peer.subject("decode", n, DECODE_TOKENS))
-            add(decoded[n], *rivals)
-            rivals = [peer.subject("prefill", n, PREFILL_TOKENS)] if n == cores and peer and quantize else []
-            add(prefill(dtype, llama, n), *rivals)
+                add(decoded[n], llama2c(f"llama2.c {program.name}", program, n, model, files.tokenizer))
+            else:
+                add(decoded[n])
+            add(prefill(dtype, llama, n))
         report.pairs += [(decoded[n], decoded[cores]) for n in options.threads if n > cores]
-        footprints.append(weight_bytes)
-    return report, footprints
+    return report
 
 
 def measure(options: argparse.Namespace) -> Report:
     """Makes the model, checks, and times in rounds."""
     cores = llama2py.cpu_count()
-    files = make_files(ROOT / "build" / "bench")
+    files = make_files(FOLDER)
     if options.tokenizer:
         files = replace(files, tokenizer=options.tokenizer)
     for dtype in tqdm(QUANTIZE, desc="checking", unit="type", disable=None):
         check(dtype, options.run, files, options.threads)
-    report, footprints = line_up(options, files, cores)
+    report = line_up(options, files, cores)
     for _ in tqdm(range(options.rounds), desc="timing", unit="round", disable=None):
-        for threads, found in report.limits.items():
-            found.append(Limits.measure(options.limits, threads, footprints))
+        for (threads, footprint), found in report.limits.items():
+            found.append(measure_limits(footprint, threads))
         for subject in report.subjects:
             subject.rates.append(subject.measure())
         report.one_token.append(one_token(options.run, files))

@@ -1,146 +1,157 @@
-"""llama.cpp beside the engine, through llama-cpp-python's plain C calls, so that little Python is timed with it.
+"""llama.cpp, to be set beside the engine: a program that answers requests on stdin, a line of JSON for a line of JSON.
 
-    llama_cpp_peer.py write CHECKPOINT TOKENIZER GGUF           a llama2.c checkpoint as GGUF, its matrices Q8_0
-    llama_cpp_peer.py decode GGUF THREADS TOKENS extra|plain    prints tokens per second
-    llama_cpp_peer.py prefill GGUF THREADS TOKENS extra|plain   the same
+    llama_cpp_peer.py GGUF THREADS extra|plain
 
-extra or plain: whether llama.cpp may keep weights in layouts of its own. It runs in the Python that has llama_cpp and
-gguf, which need not be the one that has llama2py.
+It runs in a Python that has llama_cpp, which need not be the one that has llama2py, and calls llama-cpp-python's plain
+C functions, so that little Python is timed. extra or plain: whether llama.cpp may keep weights in layouts of its own.
+
+    {"do": "describe"}                            -> {"version": …, "system": …}
+    {"do": "seconds", "draws": …, "tokens": …,
+     "depth": …}                                  -> {"seconds": …}: of a prompt, or of drawing one by one
+    {"do": "logits", "tokens": […]}               -> {"rows": […], "batch": …}: in base64, after each token, computed
+                                                     one by one, and after the last one, computed at once
+    {"do": "quantize", "to": …, "type": …}        -> {}: writes the file, which is of floats, in another type
 """
 
 from __future__ import annotations
 
-import statistics
+import base64
+import ctypes
+import json
+import os
+import random
 import sys
 import time
-from pathlib import Path
+from typing import Any
 
-import gguf  # type: ignore[import-not-found,unused-ignore]
 import llama_cpp  # type: ignore[import-not-found,unused-ignore]
-import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "py"))
-
-import checkpoints
-
-NORMS = {"attention_norm": "attn_norm", "ffn_norm": "ffn_norm"}
-MATRICES = {
-    "wq": "attn_q",
-    "wk": "attn_k",
-    "wv": "attn_v",
-    "wo": "attn_output",
-    "w1": "ffn_gate",
-    "w2": "ffn_down",
-    "w3": "ffn_up",
-}
-BOS = 1
-REPEATS = 8
+FILE_TYPES = {"q8_0": "MOSTLY_Q8_0", "q4_0": "MOSTLY_Q4_0", "q4_k_m": "MOSTLY_Q4_K_M"}
 
 
-def write(checkpoint: str, tokenizer: str, path: str) -> None:
-    """The same weights as GGUF: norms float32, matrices Q8_0. llama.cpp pairs rotated values as llama2.c does."""
-    weights = checkpoints.read(checkpoint)
-    shape = weights.shape
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.dim)
-    writer.add_block_count(shape.n_layers)
-    writer.add_feed_forward_length(shape.hidden_dim)
-    writer.add_head_count(shape.n_heads)
-    writer.add_head_count_kv(shape.n_kv_heads)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(shape.head_dim)
-    writer.add_vocab_size(shape.vocab_size)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    tokens = checkpoints.read_tokenizer(tokenizer)
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list([piece for _, piece in tokens])
-    writer.add_token_scores([score for score, _ in tokens])
-    control, byte, normal = gguf.TokenType.CONTROL, gguf.TokenType.BYTE, gguf.TokenType.NORMAL
-    last_byte = checkpoints.BYTE_TOKENS_END
-    kinds = [control] * 3 + [byte] * (last_byte - 3) + [normal] * (len(tokens) - last_byte)
-    writer.add_token_types(kinds)
-    writer.add_bos_token_id(BOS)
-    writer.add_eos_token_id(2)
+class Sequence:
+    """A sequence that is kept at some depth."""
 
-    def add_matrix(name: str, matrix: checkpoints.Array) -> None:
-        kind = gguf.GGMLQuantizationType.Q8_0
-        writer.add_tensor(name, gguf.quants.quantize(matrix.astype(np.float32), kind), raw_dtype=kind)
+    def __init__(self, engine: Engine, room: int) -> None:
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = room
+        params.n_threads = params.n_threads_batch = engine.threads
+        self.handle = llama_cpp.llama_init_from_model(engine.model, params)
+        if not self.handle:
+            sys.exit(f"llama.cpp has no memory for a context of {room}")
+        draw = random.Random(1)
+        self.tokens = [draw.randrange(engine.vocab_size) for _ in range(room)]
+        self.vocab_size = engine.vocab_size
+        self.sampler = llama_cpp.llama_sampler_init_greedy()
+        self.kept = 0
 
-    add_matrix("token_embd.weight", weights.embedding)
-    for layer in range(shape.n_layers):
-        for ours, theirs in NORMS.items():
-            writer.add_tensor(f"blk.{layer}.{theirs}.weight", getattr(weights, ours)[layer].astype(np.float32))
-        for ours, theirs in MATRICES.items():
-            add_matrix(f"blk.{layer}.{theirs}.weight", getattr(weights, ours)[layer])
-    writer.add_tensor("output_norm.weight", weights.final_norm.astype(np.float32))
-    if not shape.shared:
-        add_matrix("output.weight", weights.classifier)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    def truncate(self, length: int) -> None:
+        """Forgets all but the first tokens."""
+        llama_cpp.llama_memory_seq_rm(llama_cpp.llama_get_memory(self.handle), 0, length, -1)
+
+    def compute(self, tokens: list[int]) -> None:
+        """Appends tokens and waits for what they give."""
+        array = (llama_cpp.llama_token * len(tokens))(*tokens)
+        if llama_cpp.llama_decode(self.handle, llama_cpp.llama_batch_get_one(array, len(tokens))) != 0:
+            sys.exit("llama_decode failed")
+        llama_cpp.llama_synchronize(self.handle)
+
+    def draw(self) -> int:
+        """The likeliest next token."""
+        return int(llama_cpp.llama_sampler_sample(self.sampler, self.handle, -1))
+
+    def logits(self) -> str:
+        """Those after the last token, in base64."""
+        row = llama_cpp.llama_get_logits_ith(self.handle, -1)
+        return base64.b64encode(ctypes.string_at(row, 4 * self.vocab_size)).decode()
+
+    def go_to(self, depth: int) -> None:
+        """Holds so many of the tokens."""
+        self.truncate(min(self.kept, depth))
+        if self.kept < depth:
+            self.compute(self.tokens[self.kept : depth])
+        self.kept = depth
+
+    def seconds(self, draws: bool, tokens: int, depth: int) -> float:
+        """How long a prompt takes after so many tokens, or drawing one by one."""
+        if not draws:
+            self.go_to(depth)
+            begin = time.perf_counter()
+            self.compute(self.tokens[depth : depth + tokens])
+            return time.perf_counter() - begin
+        depth = max(1, depth)
+        self.go_to(depth - 1)
+        self.compute(self.tokens[depth - 1 : depth])
+        self.kept = depth
+        token = self.draw()
+        begin = time.perf_counter()
+        for _ in range(tokens):
+            self.compute([token])
+            token = self.draw()
+        return time.perf_counter() - begin
 
 
 class Engine:
-    """A model and one sequence."""
+    """A model."""
 
-    def __init__(self, path: str, threads: int, context: int, buffers: str) -> None:
+    def __init__(self, path: str, threads: int, buffers: str) -> None:
+        self.path, self.threads = path, threads
         self.silence = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self.silence, None)
         llama_cpp.llama_backend_init()
-        model_params = llama_cpp.llama_model_default_params()
-        model_params.use_extra_bufts = buffers == "extra"
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = context
-        params.n_threads = params.n_threads_batch = threads
-        self.model = llama_cpp.llama_model_load_from_file(path.encode(), model_params)
-        self.context = llama_cpp.llama_init_from_model(self.model, params) if self.model else None
-        if not self.context:
+        params = llama_cpp.llama_model_default_params()
+        params.use_extra_bufts = buffers == "extra"
+        self.model = llama_cpp.llama_model_load_from_file(path.encode(), params)
+        if not self.model:
             sys.exit(f"{path}: llama.cpp cannot load it")
-        self.sampler = llama_cpp.llama_sampler_init_greedy()
+        self.vocab_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
+        self.sequences: dict[int, Sequence] = {}
 
-    def start_anew(self) -> None:
-        """Empties the sequence."""
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
+    def sequence(self, depth: int, needs: int) -> Sequence:
+        """The one that is kept at this depth."""
+        found = self.sequences.get(depth)
+        if found is None or len(found.tokens) < needs:
+            found = self.sequences[depth] = Sequence(self, max(512, needs))
+        return found
 
-    def draw_after(self, tokens: list[int]) -> int:
-        """Computes the tokens and returns the likeliest next one."""
-        array = (llama_cpp.llama_token * len(tokens))(*tokens)
-        if llama_cpp.llama_decode(self.context, llama_cpp.llama_batch_get_one(array, len(tokens))) != 0:
-            sys.exit("llama_decode failed")
-        return int(llama_cpp.llama_sampler_sample(self.sampler, self.context, -1))
+    def describe(self) -> dict[str, Any]:
+        """Which llama.cpp it is."""
+        return {"version": llama_cpp.__version__, "system": llama_cpp.llama_print_system_info().decode()}
 
-    def decode(self, n: int) -> float:
-        """As ./run counts: n draws from <s>, of which the first is not timed."""
-        self.start_anew()
-        token = self.draw_after([BOS])
-        start = time.perf_counter()
-        for _ in range(n - 1):
-            token = self.draw_after([token])
-        return (n - 1) / (time.perf_counter() - start)
+    def seconds(self, draws: bool, tokens: int, depth: int) -> dict[str, Any]:
+        """Times one thing once."""
+        return {"seconds": self.sequence(depth, depth + tokens + 1).seconds(draws, tokens, depth)}
 
-    def prefill(self, n: int) -> float:
-        """A prompt of n tokens and the draw after it, warm."""
-        rates = []
-        for _ in range(1 + REPEATS):
-            self.start_anew()
-            start = time.perf_counter()
-            self.draw_after([BOS, *range(1000, 999 + n)])
-            rates.append(n / (time.perf_counter() - start))
-        return statistics.median(rates[1:])
+    def logits(self, tokens: list[int]) -> dict[str, Any]:
+        """What it expects after each."""
+        sequence = Sequence(self, 512)
+        rows = []
+        for token in tokens:
+            sequence.compute([token])
+            rows.append(sequence.logits())
+        sequence.truncate(0)
+        sequence.compute(tokens)
+        return {"rows": rows, "batch": sequence.logits()}
+
+    def quantize(self, to: str, type: str) -> dict[str, Any]:
+        """Writes the model's file in another type."""
+        params = llama_cpp.llama_model_quantize_default_params()
+        params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_{FILE_TYPES[type]}")
+        params.nthread = self.threads
+        if llama_cpp.llama_model_quantize(self.path.encode(), to.encode(), params) != 0:
+            sys.exit(f"{to}: llama.cpp cannot quantise {self.path}")
+        return {}
 
 
-def main(argv: list[str]) -> None:
-    """One of the three commands."""
-    command, *rest = argv
-    if command == "write":
-        write(*rest)
-        return
-    path, threads, tokens, buffers = rest
-    engine = Engine(path, int(threads), int(tokens) + 1, buffers)
-    print(engine.decode(int(tokens)) if command == "decode" else engine.prefill(int(tokens)))
+def main(path: str, threads: str, buffers: str) -> None:
+    """Answers until stdin ends. What llama.cpp itself prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    engine = Engine(path, int(threads), buffers)
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(getattr(engine, request.pop("do"))(**request)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 #include "cpu/kernels.h"
+#include "cpu/limits.h"
 #include "engine/model.h"
 #include "engine/session.h"
 #include "model/tokenizer_file.h"
@@ -23,6 +24,18 @@ int32_t llama2_cpu_count(void) {
 
 const char *llama2_isa_best(void) {
   return kernels_best();
+}
+
+llama2_status llama2_limits_measure(const char *isa, int32_t threads, uint64_t bytes, llama2_limits *limits) {
+  assert(limits);
+  if (threads < 0 || threads > THREADS_MAX)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "threads is %d, expected 0 (all cores) to %d", threads, THREADS_MAX);
+  if (threads == 0) threads = threads_default();
+  uint64_t least = (uint64_t)threads * LIMITS_LINE;
+  if (bytes < least)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "%llu bytes to read, expected at least %llu for %d threads",
+                       (unsigned long long)bytes, (unsigned long long)least, threads);
+  return limits_measure(isa, threads, bytes, limits);
 }
 
 /* Models. */
@@ -92,8 +105,8 @@ llama2_status llama2_session_truncate(llama2_session *session, int32_t length) {
   return LLAMA2_OK;
 }
 
-llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens, int32_t n, float *logits) {
-  assert(session && tokens);
+/* Whether n tokens may be appended. */
+static llama2_status check_tokens(const llama2_session *session, const int32_t *tokens, int32_t n) {
   int32_t vocab = session->model->config.vocab_size, length = session->sequence.length,
           context = session->options.context;
   if (n < 1) return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens to compute, expected at least 1", n);
@@ -106,7 +119,25 @@ llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens
         LLAMA2_ERR_CONTEXT, (uint64_t)length + (uint64_t)n, (uint64_t)context,
         "%d tokens after %d do not fit into the context of %d; shorten the prompt or ask for a larger context", n,
         length, context);
+  return LLAMA2_OK;
+}
+
+llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens, int32_t n, float *logits) {
+  assert(session && tokens);
+  RETURN_IF_FAILED(check_tokens(session, tokens, n));
   return session_eval(session, tokens, n, logits);
+}
+
+llama2_status llama2_session_score(llama2_session *session, const int32_t *tokens, const int32_t *targets, int32_t n,
+                                   double *logprobs) {
+  assert(session && tokens && targets && logprobs);
+  RETURN_IF_FAILED(check_tokens(session, tokens, n));
+  int32_t vocab = session->model->config.vocab_size;
+  for (int32_t i = 0; i < n; i++)
+    if (targets[i] >= vocab)
+      return status_fail(LLAMA2_ERR_ARGUMENT, "target %d has id %d, expected 0 to %d, or less where none is wanted", i,
+                         targets[i], vocab - 1);
+  return session_score(session, tokens, targets, n, logprobs);
 }
 
 const float *llama2_session_logits(const llama2_session *session) {

@@ -74,6 +74,22 @@ LLAMA2_API int32_t llama2_cpu_count(void);
  */
 LLAMA2_API const char *llama2_isa_best(void);
 
+/* What the machine allows, per second. A multiply and an add count as two operations. */
+typedef struct llama2_limits {
+  double read_bytes;   /* read of one buffer by all threads together, again and again */
+  double f32_ops;      /* float32 */
+  double int8_ops;     /* int8, summed in int32, on the vector units */
+  double amx_int8_ops; /* the same on the matrix unit (AMX); 0 where there is none */
+  int32_t threads;
+  const char *isa; /* whose instructions were used; static */
+} llama2_limits;
+
+/* Measures them, in about a second, as the best of many windows of a few milliseconds. isa, threads: as in
+ * llama2_model_options and llama2_session_options. bytes: the size of the buffer, at least 512 for each thread; a model's
+ * size tells what its weights can be read at, from whatever caches it fits into. Asks Linux for the use of AMX.
+ * Errors: ARGUMENT, DEVICE, MEMORY. */
+LLAMA2_API llama2_status llama2_limits_measure(const char *isa, int32_t threads, uint64_t bytes, llama2_limits *limits);
+
 /* Models. */
 
 typedef struct llama2_model llama2_model;
@@ -204,6 +220,15 @@ LLAMA2_API llama2_status llama2_session_truncate(llama2_session *session, int32_
  * vocabulary), CONTEXT, CANCELLED. After an error the sequence is as before the call; after CANCELLED what
  * `logits` holds is unspecified, and llama2_session_logits() is NULL. */
 LLAMA2_API llama2_status llama2_session_eval(llama2_session *session, const int32_t *tokens, int32_t n, float *logits);
+
+/* Appends tokens[0..n) and computes them likewise, and says how likely some tokens were to follow: where targets[i] >= 0,
+ * logprobs[i] becomes the natural logarithm of that token's probability after tokens[i]; where it is less, nothing is
+ * written. So targets[i] = tokens[i + 1] scores a text. Only rows with a target cost their logits, and few of those are
+ * in memory at once. The bits depend on the sequence alone. llama2_session_logits() is NULL after it unless the last
+ * token had a target. Errors: those of llama2_session_eval(), and NUMERIC, after which the sequence is as before the
+ * call and what `logprobs` holds is unspecified. */
+LLAMA2_API llama2_status llama2_session_score(llama2_session *session, const int32_t *tokens, const int32_t *targets,
+                                              int32_t n, double *logprobs);
 
 /* The logits after the last computed token: vocab_size floats, owned by the session and valid until its next call.
  * NULL when the sequence is empty or was truncated since. */

@@ -26,7 +26,9 @@ from llama2py.errors import (
     TokenizerError,
 )
 from llama2py.info import ModelInfo, Plan, describe, plan
+from llama2py.limits import Limits, measure_limits
 from llama2py.llama import Llama, generate
+from llama2py.perplexity import Perplexity, perplexity
 from llama2py.result import Chunk, FinishReason, Result
 from llama2py.stream import Stream
 from llama2py.tokenizer import Tokenizer
@@ -43,10 +45,12 @@ __all__ = [
     "FinishReason",
     "InsufficientMemoryError",
     "InvalidArgumentError",
+    "Limits",
     "Llama",
     "Llama2Error",
     "ModelInfo",
     "NumericError",
+    "Perplexity",
     "Plan",
     "Result",
     "Stream",
@@ -57,6 +61,8 @@ __all__ = [
     "cpu_count",
     "describe",
     "generate",
+    "measure_limits",
+    "perplexity",
     "plan",
 ]
 

@@ -22,6 +22,7 @@ from llama2py._llama2 import ffi, lib
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
 QUANTIZE = {None: lib.LLAMA2_KEEP, "q8_0": lib.LLAMA2_Q8_0}
+ISAS = ("scalar", "avx2", "avx512")
 FINISH_NONE: int = lib.LLAMA2_FINISH_NONE
 FINISH_STOP: int = lib.LLAMA2_FINISH_STOP
 
@@ -133,16 +134,33 @@ def _check_computed(status: int, path: StrPath | None = None) -> None:
     _check(status, path)
 
 
+# The machine.
+
+
+def limits(isa: str | None, threads: int | None, size: int) -> dict[str, Any]:
+    """The fields of llama2_limits."""
+    if not 0 <= size < 2**63:
+        raise errors.InvalidArgumentError(f"{size} bytes to read; expected 0 to 2**63 - 1")
+    found = ffi.new("llama2_limits *")
+    _check(lib.llama2_limits_measure(_isa_name(isa), _option("threads", threads), size, found))
+    values = {name: getattr(found, name) for name, _ in ffi.typeof("llama2_limits").fields}
+    return values | {"isa": _string(found.isa)}
+
+
 # Models and sessions.
+
+
+def _isa_name(isa: str | None) -> Any:
+    if not isinstance(isa, str | None) or (isa and "\0" in isa):
+        raise errors.InvalidArgumentError(f"isa is {isa!r}; expected a name, or None for the fastest")
+    return ffi.NULL if isa is None else ffi.new("char[]", isa.encode("utf-8", "replace"))
 
 
 def _model_options(quantize: str | None, threads: int | None, isa: str | None) -> tuple[Any, ...]:
     """A llama2_model_options *, and what must live as long as it does."""
     if not isinstance(quantize, str | None) or quantize not in QUANTIZE:
         raise errors.InvalidArgumentError(f"quantize is {quantize!r}; expected 'q8_0', or None to keep the file's type")
-    if not isinstance(isa, str | None) or (isa and "\0" in isa):
-        raise errors.InvalidArgumentError(f"isa is {isa!r}; expected a name, or None for the fastest")
-    name = ffi.NULL if isa is None else ffi.new("char[]", isa.encode("utf-8", "replace"))
+    name = _isa_name(isa)
     options = ffi.new("llama2_model_options *", lib.llama2_model_defaults())
     options.isa = name
     options.quantize = QUANTIZE[quantize]
@@ -269,6 +287,17 @@ class Session:
         room = ffi.from_buffer("float[]", logits, require_writable=True)
         _check_computed(lib.llama2_session_eval(self.handle, ffi.new("int32_t[]", tokens), len(tokens), room))
         return logits
+
+    def score(self, tokens: list[int], targets: list[int]) -> npt.NDArray[np.float64]:
+        """Appends the tokens; the logarithms of the targets' probabilities after each, NaN where a target is -1."""
+        logprobs = np.full(len(tokens), np.nan)
+        room = ffi.from_buffer("double[]", logprobs, require_writable=True)
+        _check_computed(
+            lib.llama2_session_score(
+                self.handle, ffi.new("int32_t[]", tokens), ffi.new("int32_t[]", targets), len(tokens), room
+            )
+        )
+        return logprobs
 
     def generate(self, sampling: Sampling, stops: list[int], capacity: int) -> tuple[list[int], int]:
         """Draws up to `capacity` tokens; returns them and a llama2_finish."""

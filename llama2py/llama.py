@@ -209,6 +209,26 @@ class Llama:
             finally:
                 self._give_back(session)
 
+    def score(self, tokens: Sequence[int], first: int = 1) -> npt.NDArray[np.float64]:
+        """How likely the model finds tokens[first:]: the natural logarithm of each one's probability after all before
+        it. float64, (len(tokens) - first,). What comes before is context only; the first token of all has none.
+        """
+        ids = _core.token_ids(tokens)
+        first = operator.index(first)
+        if not 1 <= first <= len(ids):
+            raise InvalidArgumentError(f"first is {first}; expected 1 to {len(ids)}, the number of tokens")
+        if first == len(ids):
+            return np.empty(0)
+        with self._exclusive():
+            self._check_context(len(ids) - 1)
+            session = self._take_session()
+            try:
+                with self._computing(session):
+                    targets = [-1] * (first - 1) + ids[first:]
+                    return session.score(ids[:-1], targets)[first - 1 :]
+            finally:
+                self._give_back(session)
+
     def _stream(
         self,
         prompt: str | bytes | Sequence[int],

@@ -8,10 +8,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #if defined(__x86_64__)
@@ -114,12 +114,6 @@ static unsigned forks_seen(void) {
 
 /* Helpers. */
 
-static double now(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
-
 static void step_member(team *t, int id) {
   worker w = {.team = t, .id = id, .n = t->n};
   mem_forbid();
@@ -149,16 +143,16 @@ static void helper_sleep(team *t, uint64_t last) {
 
 static void helper_serve(team *t, int id) {
   uint64_t last = 0;
-  double since = now();
+  double since = clock_seconds();
   for (int spin = 0; !atomic_load_explicit(&t->quit, memory_order_relaxed); spin++) {
     uint64_t step = try_step(t, id, last);
     if (step != last) {
       last = step;
       spin = 0;
-      since = now();
+      since = clock_seconds();
     } else if (spin < SPINS) {
       cpu_pause();
-    } else if (spin % 16 || now() - since < WAKE_SECONDS) {
+    } else if (spin % 16 || clock_seconds() - since < WAKE_SECONDS) {
       sched_yield();
     } else {
       helper_sleep(t, last);
@@ -245,7 +239,7 @@ void team_close(team *t) {
 bool team_stopped(worker *w) {
   team *t = w->team;
   if (t->poll && w->id == 0) {
-    double time = now();
+    double time = clock_seconds();
     w->ticks = 0;
     if (time - t->polled >= POLL_SECONDS) {
       t->polled = time;

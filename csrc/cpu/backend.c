@@ -143,4 +143,5 @@ const backend backend_cpu = {
     .head = cpu_head,
     .logits = logits,
     .sample = cpu_sample,
+    .logprob = cpu_logprob,
 };

@@ -102,6 +102,7 @@ llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *optio
 void cpu_release(void *weights);
 
 llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
+llama2_status cpu_logprob(void *state, int32_t slot, int32_t token, double *logprob);
 
 void cpu_embed(void *lane, const step *s);
 void cpu_qkv(void *lane, const step *s, int32_t layer);

@@ -1,5 +1,7 @@
 #include "cpu/rope.h"
 
+#include "base/log.h"
+
 /* Adding and taking away 1.5 * 2^52 rounds to the nearest integer. */
 #define ROUND_MAGIC 6755399441055744.0
 #define TWO_PI 0x1.921fb54442d18p+2
@@ -10,22 +12,6 @@ static double f64_scale(double x, int n) { /* x * 2^n, for normal results */
     double f;
   } power = {(uint64_t)(n + 1023) << 52};
   return x * power.f;
-}
-
-/* ln x for normal x > 0: x = m 2^e with m near 1, and ln m = 2 artanh s = 2 (s + s^3 / 3 + ...), s = (m - 1) / (m + 1).
- */
-static double f64_log(double x) {
-  union {
-    double f;
-    uint64_t u;
-  } bits = {x};
-  int e = (int)(bits.u >> 52) - 1023;
-  bits.u = (bits.u & 0xfffffffffffffu) | (uint64_t)1023 << 52;
-  double m = bits.f;
-  if (m > 1.4142135623730951) m *= 0.5, e++;
-  double s = (m - 1) / (m + 1), s2 = s * s, sum = 0;
-  for (int k = 23; k >= 1; k -= 2) sum = sum * s2 + 1.0 / k;
-  return e * 0x1.62e42fefa39efp-1 + 2 * s * sum;
 }
 
 /* e^x for |x| < 700: x = n ln 2 + r, and a Taylor polynomial in r, |r| <= 0.35. */

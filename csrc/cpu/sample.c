@@ -1,6 +1,7 @@
 /* cpu/sample: draws a token from logits, as llama2.c's sampler does: temperature, softmax, one random number, and
- * either the whole distribution or its nucleus (Holtzman et al., 2019). Probabilities stay unnormalised: they are
- * compared with shares of their sum. */
+ * either the whole distribution or its nucleus (Holtzman et al., 2019); and says how likely a token is. Probabilities
+ * stay unnormalised: they are compared with shares of their sum. */
+#include "base/log.h"
 #include "base/random.h"
 #include "cpu/cpu.h"
 
@@ -53,15 +54,41 @@ static int32_t draw_nucleus(const float *chances, int32_t *heap, int64_t n, floa
   return heap[left];
 }
 
+/* Logits of a slot, and the greatest of them. Errors: NUMERIC. */
+static llama2_status finite_logits(const cpu_state *s, int32_t slot, const float **logits, float *most) {
+  bool finite;
+  *logits = s->logits + slot * s->sizes.ld_vocab;
+  *most = s->weights->kernels->greatest(*logits, s->weights->config.vocab_size, &finite);
+  if (finite) return LLAMA2_OK;
+  return status_fail(LLAMA2_ERR_NUMERIC, "the logits are not finite numbers: the checkpoint's weights are damaged");
+}
+
+llama2_status cpu_logprob(void *state, int32_t slot, int32_t token, double *logprob) {
+  cpu_state *s = state;
+  int32_t n = s->weights->config.vocab_size;
+  const float *logits;
+  float most;
+  RETURN_IF_FAILED(finite_logits(s, slot, &logits, &most));
+  s->weights->kernels->exp_sum(s->chances, logits, n, most, 1.0f);
+  double sums[LANES] = {0}; /* in float64: of a large vocabulary's float32 sum the last digits would be noise */
+  const float *chances = s->chances;
+  int32_t whole = n - n % LANES;
+  for (int32_t first = 0; first < whole; first += LANES)
+    for (int i = 0; i < LANES; i++) sums[i] += chances[first + i];
+  for (int32_t i = whole; i < n; i++) sums[i - whole] += chances[i];
+  for (int step = LANES / 2; step; step /= 2)
+    for (int i = 0; i < step; i++) sums[i] += sums[i + step];
+  *logprob = (double)logits[token] - (double)most - f64_log(sums[0]);
+  return LLAMA2_OK;
+}
+
 llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token) {
   cpu_state *s = state;
   const kernels *k = s->weights->kernels;
   int32_t n = s->weights->config.vocab_size;
-  const float *logits = s->logits + slot * s->sizes.ld_vocab;
-  bool finite;
-  float most = k->greatest(logits, n, &finite);
-  if (!finite)
-    return status_fail(LLAMA2_ERR_NUMERIC, "the logits are not finite numbers: the checkpoint's weights are damaged");
+  const float *logits;
+  float most;
+  RETURN_IF_FAILED(finite_logits(s, slot, &logits, &most));
   if (sampling->temperature == 0) {
     int32_t i = 0;
     while (logits[i] != most) i++;

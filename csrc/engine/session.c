@@ -60,9 +60,12 @@ void session_truncate(llama2_session *s, int32_t length) {
   kv_truncate(&s->pool, &s->sequence, length);
 }
 
-/* One step over tokens[0..n), n <= batch. Either all rows' logits are kept, n <= LOGIT_ROWS, or the last row's if
- * `last`. */
-static llama2_status session_step(llama2_session *s, const int32_t *tokens, int32_t n, bool all, bool last) {
+/* Whose logits a step keeps: no row's, the last one's, all rows', or those with a target. */
+typedef enum keep { KEEP_NONE, KEEP_LAST, KEEP_ALL, KEEP_TARGETS } keep;
+
+/* One step over tokens[0..n), n <= batch, that keeps at most LOGIT_ROWS rows' logits. targets: for KEEP_TARGETS, (n). */
+static llama2_status session_step(llama2_session *s, const int32_t *tokens, int32_t n, keep keep,
+                                  const int32_t *targets) {
   const backend *b = s->model->backend;
   int32_t length = s->sequence.length;
   bool reserved = kv_reserve(&s->pool, &s->sequence, length + n);
@@ -70,7 +73,7 @@ static llama2_status session_step(llama2_session *s, const int32_t *tokens, int3
     return status_fail(LLAMA2_ERR_CONTEXT, "the KV pool is out of pages");
   int32_t slots = 0;
   for (int32_t i = 0; i < n; i++) {
-    bool wanted = all || (last && i == n - 1);
+    bool wanted = keep == KEEP_ALL || (keep == KEEP_LAST && i == n - 1) || (keep == KEEP_TARGETS && targets[i] >= 0);
     s->rows[i] = (row){tokens[i], length + i, wanted ? slots++ : -1, &s->sequence};
   }
   step step = {s->model->config.n_layers, n, s->rows, slots};
@@ -81,8 +84,15 @@ static llama2_status session_step(llama2_session *s, const int32_t *tokens, int3
     return status_fail(LLAMA2_ERR_CANCELLED, "cancelled after %d tokens", length);
   }
   s->sequence.length = length + n;
-  s->last_slot = slots - 1;
+  s->last_slot = s->rows[n - 1].logits;
   return LLAMA2_OK;
+}
+
+/* Gives back what was appended after the first `before` tokens by a call that failed. */
+static llama2_status session_undo(llama2_session *s, int32_t before, llama2_status status) {
+  s->sequence.length = before;
+  kv_truncate(&s->pool, &s->sequence, before);
+  return status;
 }
 
 llama2_status session_eval(llama2_session *s, const int32_t *tokens, int32_t n, float *logits) {
@@ -92,15 +102,36 @@ llama2_status session_eval(llama2_session *s, const int32_t *tokens, int32_t n, 
   atomic_store(&s->cancel, 0);
   for (int32_t done = 0; done < n;) {
     int32_t chunk = n - done < most ? n - done : most;
-    llama2_status status = session_step(s, tokens + done, chunk, logits != NULL, done + chunk == n);
-    if (status != LLAMA2_OK) {
-      /* Pages taken for rows that were not finished go back with those that were. */
-      s->sequence.length = before;
-      kv_truncate(&s->pool, &s->sequence, before);
-      return status;
-    }
+    keep keep = logits ? KEEP_ALL : done + chunk == n ? KEEP_LAST : KEEP_NONE;
+    llama2_status status = session_step(s, tokens + done, chunk, keep, NULL);
+    if (status != LLAMA2_OK) return session_undo(s, before, status);
     for (int32_t i = 0; logits && i < chunk; i++)
       memcpy(logits + (done + i) * vocab, b->logits(s->state, i), (size_t)vocab * sizeof *logits);
+    done += chunk;
+  }
+  s->pending = -1;
+  return LLAMA2_OK;
+}
+
+llama2_status session_score(llama2_session *s, const int32_t *tokens, const int32_t *targets, int32_t n,
+                            double *logprobs) {
+  const backend *b = s->model->backend;
+  int32_t before = s->sequence.length;
+  atomic_store(&s->cancel, 0);
+  for (int32_t done = 0; done < n;) {
+    int32_t chunk = 0, slots = 0;
+    while (done + chunk < n && chunk < s->limits.rows) {
+      if (targets[done + chunk] >= 0 && slots++ == s->limits.logits) break;
+      chunk++;
+    }
+    llama2_status status = session_step(s, tokens + done, chunk, KEEP_TARGETS, targets + done);
+    for (int32_t i = 0; i < chunk && status == LLAMA2_OK; i++)
+      if (targets[done + i] >= 0)
+        status = b->logprob(s->state, s->rows[i].logits, targets[done + i], &logprobs[done + i]);
+    if (status != LLAMA2_OK) {
+      s->last_slot = -1;
+      return session_undo(s, before, status);
+    }
     done += chunk;
   }
   s->pending = -1;
@@ -119,7 +150,7 @@ llama2_status session_generate(llama2_session *s, llama2_sampling *sampling, con
         *finish = LLAMA2_FINISH_LENGTH;
         return LLAMA2_OK;
       }
-      RETURN_IF_FAILED(session_step(s, &s->pending, 1, false, true));
+      RETURN_IF_FAILED(session_step(s, &s->pending, 1, KEEP_LAST, NULL));
       s->pending = -1;
     }
     int32_t token;

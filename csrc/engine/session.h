@@ -26,6 +26,8 @@ llama2_status session_new(const llama2_model *model, const llama2_session_option
 void session_free(llama2_session *s);
 void session_truncate(llama2_session *s, int32_t length);
 llama2_status session_eval(llama2_session *s, const int32_t *tokens, int32_t n, float *logits);
+llama2_status session_score(llama2_session *s, const int32_t *tokens, const int32_t *targets, int32_t n,
+                            double *logprobs);
 llama2_status session_generate(llama2_session *s, llama2_sampling *sampling, const int32_t *stops, int32_t n_stops,
                                int32_t *tokens, int32_t capacity, int32_t *n_tokens, llama2_finish *finish);
 

@@ -81,6 +81,8 @@ struct backend {
   const float *(*logits)(const void *state, int32_t slot);
   /* Draws a token from a slot. Errors: NUMERIC. */
   llama2_status (*sample)(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
+  /* The logarithm of a token's probability in a slot. Errors: NUMERIC. */
+  llama2_status (*logprob)(void *state, int32_t slot, int32_t token, double *logprob);
 };
 
 extern const backend backend_cpu;

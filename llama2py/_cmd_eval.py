@@ -1,0 +1,86 @@
+"""`llama2py eval`: how well a model does. So far: perplexity."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from llama2py._terminal import loading, progress_bar, table, write
+from llama2py.errors import FileError, FileMissingError, TextError
+from llama2py.info import describe
+from llama2py.llama import Llama
+from llama2py.perplexity import DEFAULT_CONTEXT, perplexity
+
+__all__ = ["register"]
+
+
+def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callable[..., None]) -> None:
+    """Adds the command to those there are."""
+    parser = command("eval", None, "say how well a model does", "llama2py eval perplexity model.gguf wiki.txt")
+    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    description = "how well a model foretells a text, in windows that overlap"
+    kind = kinds.add_parser(
+        "perplexity",
+        help=description,
+        description=f"{description[0].upper()}{description[1:]}.",
+        epilog="example: llama2py eval perplexity model.gguf wiki.txt --context 512 --stride 256",
+    )
+    kind.set_defaults(command=_perplexity)
+    kind.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
+    kind.add_argument("text", metavar="TEXT", help="a file of UTF-8 text")
+    kind.add_argument("--stride", type=int, metavar="N", help="tokens from window to window (half the context)")
+    kind.add_argument("--limit", type=int, metavar="N", help="tokens of the text that are used (all)")
+    add_sizes(kind, batch=False, context=f"tokens of a window (the model's own context, at most {DEFAULT_CONTEXT:,})")
+    kind.add_argument("-z", "--tokenizer", metavar="TOKENIZER", help="else the one of the checkpoint, or beside it")
+    kind.add_argument("--threads", type=int, metavar="N", help="threads that compute (the cores there are)")
+    kind.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        kind = FileMissingError if isinstance(error, FileNotFoundError) else FileError
+        raise kind(f"{path}: cannot read the text: {error.strerror}") from None
+
+
+def _perplexity(args: argparse.Namespace) -> int:
+    text = _read(args.text)
+    context = args.context
+    if context is None:
+        context = min(describe(args.checkpoint).context, DEFAULT_CONTEXT)
+    with loading(args.checkpoint) as progress:
+        loaded = Llama(args.checkpoint, args.tokenizer, args.quant, args.threads, context, progress=progress)
+    with loaded as llama:
+        try:
+            tokens = llama.tokenize(text)
+        except TextError as error:
+            raise TextError(f"{args.text}: {error}") from None
+        with progress_bar("scoring", unit="token", unit_scale=True) as progress:
+            begin = time.perf_counter()
+            found = perplexity(llama, tokens, context=context, stride=args.stride, limit=args.limit, progress=progress)
+            seconds = time.perf_counter() - begin
+    rate = found.tokens / seconds
+    if args.json:
+        told: dict[str, Any] = {**asdict(found), "seconds": seconds, "tokens_per_second": rate}
+        write(f"{json.dumps({name: _finite(value) for name, value in told.items()})}\n")
+        return 0
+    rows = [
+        ("perplexity", f"{found.perplexity:.4f} ± {found.error:.4f}"),
+        ("nats per token", f"{found.nll:.5f}"),
+        ("scored", f"{found.tokens:,} of {len(tokens):,} tokens"),
+        ("windows", f"{found.context:,} tokens, every {found.stride:,}"),
+        ("speed", f"{rate:,.1f} tok/s scored"),
+    ]
+    write(table(rows))
+    return 0
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity and no NaN."""
+    return value if abs(value) < float("inf") else None
