@@ -111,7 +111,7 @@ fuzz: ## Hostile files made up for FUZZ_SECONDS (60) by clang's libFuzzer; what 
 	@$(MAKE) --no-print-directory config=fuzz CC=clang $(FUZZ_TARGETS:%=build/fuzz/tests/fuzz_%)
 	@set -e; for t in $(FUZZ_TARGETS); do mkdir -p build/fuzz/corpus/$$t build/fuzz/files; \
 	  TMPDIR=build/fuzz/files build/fuzz/tests/fuzz_$$t -artifact_prefix=build/fuzz/$$t- -print_final_stats=1 \
-	    -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZ_TARGETS)))) -max_len=65536 -timeout=20 -rss_limit_mb=1024 \
+	    -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZ_TARGETS)))) -max_len=40000 -timeout=20 -rss_limit_mb=1024 \
 	    build/fuzz/corpus/$$t tests/fuzz/corpus/$$t > build/fuzz/$$t.log 2>&1 || { tail -n 40 build/fuzz/$$t.log; \
 	    echo "make fuzz: the input that fails is $$(sed -n 's/.*Test unit written to //p' build/fuzz/$$t.log);" \
 	      "run it with build/fuzz/tests/fuzz_$$t FILE"; exit 1; }; \
