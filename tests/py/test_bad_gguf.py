@@ -1,6 +1,6 @@
 """GGUF files that lie: each ends in one line that names what is wrong, for models, their tokenizers and files in parts.
 
-What is refused before a model is looked for is in test_gguf.py, and each byte of a file is overwritten in tests/c/test_bad_gguf.c.
+What is refused before a model is looked for is in test_gguf.py; in tests/c/test_bad_gguf.c each byte is overwritten.
 """
 
 from __future__ import annotations
