@@ -4,6 +4,7 @@
 #   config=debug    assertions on, no optimisation; an allocation while a session computes is fatal
 #   config=asan     address and undefined-behaviour sanitizers
 #   config=scalar   optimised, with the scalar kernels only: what a new architecture starts from
+#   config=fuzz     the sanitizers, and what libFuzzer needs to see of the code; by clang
 
 config ?= release
 CC ?= cc
@@ -19,8 +20,9 @@ FLAGS_release := -O3 -g -DNDEBUG
 FLAGS_debug := -O0 -g
 FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_scalar := -O3 -g -DNDEBUG -DLLAMA2_SCALAR_ONLY
+FLAGS_fuzz := $(FLAGS_asan) -fsanitize=fuzzer-no-link
 ifeq ($(FLAGS_$(config)),)
-$(error config=$(config) is not known; expected release, debug, asan or scalar)
+$(error config=$(config) is not known; expected release, debug, asan, scalar or fuzz)
 endif
 FLAGS := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -fPIC -Icsrc -MMD -MP \
 	$(FLAGS_$(config)) $(CFLAGS)
@@ -28,12 +30,14 @@ FLAGS := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -
 SOURCES := $(sort $(wildcard csrc/*/*.c)) csrc/api.c
 OBJECTS := $(SOURCES:csrc/%.c=$(BUILD)/%.o)
 C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
-C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch])
+FUZZ_TARGETS := checkpoint tokenizer
+FUZZ_SECONDS ?= 60
+C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch] tests/fuzz/*.[ch])
 PACKAGE := pyproject.toml setup.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib story test test-c test-asan check format bench bench-peers clean FORCE
+.PHONY: all help lib story test test-c test-asan fuzz check format bench bench-peers clean FORCE
 
 all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
 
@@ -65,6 +69,12 @@ $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libllama2.a
 	@echo "  LINK $@"
 	$(Q)$(CC) $(FLAGS) -UNDEBUG $(LDFLAGS) $^ -lm -o $@
 
+# A fuzz target is a program of libFuzzer's, or one that runs the inputs that it is given.
+$(BUILD)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.c tests/fuzz/mutate.c tests/fuzz/replay.c $(BUILD)/libllama2.a
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(FLAGS) -UNDEBUG $(LDFLAGS) $(if $(filter fuzz,$(config)),-fsanitize=fuzzer $(filter-out %/replay.c,$^),$^) -lm -o $@
+
 # Python: an environment of its own, made anew when what goes into it changes.
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
@@ -92,9 +102,20 @@ test: run test-c $(VENV)/ready ## All tests; real checkpoints too where LLAMA2PY
 test-c: $(C_TESTS) ## The tests in C, in the chosen config
 	@set -e; for t in $^; do $$t; done
 
-test-asan: $(VENV)/ready ## The tests in C and hostile input to ./run, under the sanitizers
-	@$(MAKE) --no-print-directory config=asan build/asan/run test-c
+test-asan: $(VENV)/ready ## The tests in C, the fuzz corpus and hostile input to ./run, under the sanitizers
+	@$(MAKE) --no-print-directory config=asan build/asan/run test-c $(FUZZ_TARGETS:%=build/asan/tests/fuzz_%)
+	@set -e; for t in $(FUZZ_TARGETS); do build/asan/tests/fuzz_$$t 20 tests/fuzz/corpus/$$t/*; done
 	LLAMA2PY_TEST_RUN=build/asan/run $(VENV)/bin/python -m pytest -q tests/py/test_bad_input.py tests/py/test_golden.py -k run
+
+fuzz: ## Hostile files made up for FUZZ_SECONDS (60) by clang's libFuzzer; what fails is kept in build/fuzz
+	@$(MAKE) --no-print-directory config=fuzz CC=clang $(FUZZ_TARGETS:%=build/fuzz/tests/fuzz_%)
+	@set -e; for t in $(FUZZ_TARGETS); do mkdir -p build/fuzz/corpus/$$t build/fuzz/files; \
+	  TMPDIR=build/fuzz/files build/fuzz/tests/fuzz_$$t -artifact_prefix=build/fuzz/$$t- -print_final_stats=1 \
+	    -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZ_TARGETS)))) -max_len=40000 -timeout=20 -rss_limit_mb=1024 \
+	    build/fuzz/corpus/$$t tests/fuzz/corpus/$$t > build/fuzz/$$t.log 2>&1 || { tail -n 40 build/fuzz/$$t.log; \
+	    echo "make fuzz: the input that fails is $$(sed -n 's/.*Test unit written to //p' build/fuzz/$$t.log);" \
+	      "run it with build/fuzz/tests/fuzz_$$t FILE"; exit 1; }; \
+	  echo "fuzz $$t: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$t.log) files, none fails"; done
 
 check: $(VENV)/ready ## Formatting, lint, types, and builds without a warning by gcc and clang
 	@for f in $(C_FILES); do clang-format --assume-filename=x.c < $$f | diff -q - $$f > /dev/null || \

@@ -2,8 +2,19 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
 
 static _Thread_local llama2_error last_error;
+
+/* A message is one line of UTF-8 whatever names and pieces of files are in it, or where it was cut. */
+static void make_line(char *message) {
+  size_t n = strlen(message);
+  for (size_t i = 0; i < n; i++)
+    if ((unsigned char)message[i] < 0x20 || message[i] == 0x7f) message[i] = '?';
+  for (size_t i = 0; (i += utf8_check(message + i, n - i)) < n; i++) message[i] = '?';
+}
 
 static llama2_status record(llama2_status status, uint64_t required, uint64_t available, int system, const char *format,
                             va_list arguments) {
@@ -12,9 +23,7 @@ static llama2_status record(llama2_status status, uint64_t required, uint64_t av
   last_error.required = required;
   last_error.available = available;
   vsnprintf(last_error.message, sizeof last_error.message, format, arguments);
-  /* A message is one line whatever a file name holds. */
-  for (char *c = last_error.message; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+  make_line(last_error.message);
   return status;
 }
 

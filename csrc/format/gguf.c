@@ -185,7 +185,7 @@ static llama2_status new_table(const gguf_file *f, const reader *r, uint64_t lea
                        ", expected at least %" PRIu64 " for each",
                        r->path, r->count, r->list, left(r), r->at, least);
   *table = mem_new((size_t)r->count, row);
-  return *table ? LLAMA2_OK : no_memory(f, r->count * row);
+  return *table ? LLAMA2_OK : no_memory(f, (r->count ? r->count : 1) * row);
 }
 
 static int by_key(const void *a, const void *b) {

@@ -15,13 +15,12 @@ static text_span span_of_item(const gguf_value *item) {
   return (text_span){(const char *)item->data, (size_t)item->n};
 }
 
-/* An id, `usual` where the file has none; what is no id becomes one that is refused. */
-static uint32_t id_of(const gguf_file *f, const char *key, uint32_t usual) {
-  const gguf_value *v = gguf_find(f, key);
-  int64_t id;
-  if (!v) return usual;
-  if (!gguf_as_int(v, &id)) return VOCABULARY_NONE - 1;
-  return id == -1 ? VOCABULARY_NONE : id < 0 || id > VOCABULARY_NONE ? VOCABULARY_NONE - 1 : (uint32_t)id;
+/* An id, `usual` where the file has none; some files write VOCABULARY_NONE as -1. */
+static llama2_status id_of(const gguf_file *f, const char *key, uint32_t usual, uint32_t *id) {
+  int64_t found = usual;
+  if (gguf_find(f, key)) RETURN_IF_FAILED(gguf_int(f, key, -1, VOCABULARY_NONE, &found));
+  *id = (uint32_t)found;
+  return LLAMA2_OK;
 }
 
 static llama2_status choice_of(const gguf_file *f, const char *key, vocabulary_choice *choice) {
@@ -78,9 +77,9 @@ static llama2_status fill_settings(const gguf_file *f, vocabulary *v) {
     RETURN_IF_FAILED(gguf_string(f, "tokenizer.ggml.pre", &text));
     v->pre = span_of(text);
   }
-  v->bos = id_of(f, "tokenizer.ggml.bos_token_id", scored ? 1 : VOCABULARY_NONE);
-  v->eos = id_of(f, "tokenizer.ggml.eos_token_id", scored ? 2 : VOCABULARY_NONE);
-  v->unknown = id_of(f, "tokenizer.ggml.unknown_token_id", scored ? 0 : VOCABULARY_NONE);
+  RETURN_IF_FAILED(id_of(f, "tokenizer.ggml.bos_token_id", scored ? 1 : VOCABULARY_NONE, &v->bos));
+  RETURN_IF_FAILED(id_of(f, "tokenizer.ggml.eos_token_id", scored ? 2 : VOCABULARY_NONE, &v->eos));
+  RETURN_IF_FAILED(id_of(f, "tokenizer.ggml.unknown_token_id", scored ? 0 : VOCABULARY_NONE, &v->unknown));
   RETURN_IF_FAILED(choice_of(f, "tokenizer.ggml.add_bos_token", &v->add_bos));
   RETURN_IF_FAILED(choice_of(f, "tokenizer.ggml.add_eos_token", &v->add_eos));
   return choice_of(f, "tokenizer.ggml.add_space_prefix", &v->add_space);

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 #include "text/vocabulary.h"
 
 /* A stretch of text that is one piece so far; a doubly linked list in an array. */

@@ -1,8 +1,8 @@
 /* text/stream: tokens to text, a token at a time, whole characters only. */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 #include "text/vocabulary.h"
 
 static const char replacement[3] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
+#include "base/utf8.h"
 #include "text/unicode_tables.h"
-#include "text/utf8.h"
 
 /* In the order of the table: \p{L}, \p{N}, \p{P}, and White_Space. */
 typedef enum unicode_class {

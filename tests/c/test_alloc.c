@@ -1,54 +1,5 @@
-/* test_alloc: each allocation of the library fails in turn. All of them are in base/memory, whose source is compiled
- * into this test with allocators that count and fail; the library's own copy is then not linked. */
-#include "check.h"
-
-#include <assert.h>
-#include <errno.h>
-#include <inttypes.h>
-#include <stdbool.h>
-#include <sys/mman.h>
-
-static long fail_at = -1; /* the allocation that fails, counted from 0; -1: none */
-static long allocations;  /* so far */
-static long alive;        /* blocks and mappings that were not given back */
-
-static bool fails(void) {
-  return allocations++ == fail_at;
-}
-
-static void *failing_calloc(size_t n, size_t size) {
-  void *memory = fails() ? NULL : calloc(n, size);
-  alive += memory != NULL;
-  return memory;
-}
-
-static void counting_free(void *memory) {
-  alive -= memory != NULL;
-  free(memory);
-}
-
-static void *failing_mmap(void *address, size_t n, int protection, int flags, int file, off_t offset) {
-  errno = ENOMEM;
-  void *memory = fails() ? MAP_FAILED : mmap(address, n, protection, flags, file, offset);
-  alive += memory != MAP_FAILED;
-  return memory;
-}
-
-static int counting_munmap(void *address, size_t n) {
-  alive--;
-  return munmap(address, n);
-}
-
-#undef _GNU_SOURCE
-#define calloc failing_calloc
-#define free counting_free
-#define mmap failing_mmap
-#define munmap counting_munmap
-#include "base/memory.c"
-#undef calloc
-#undef free
-#undef mmap
-#undef munmap
+/* test_alloc: each allocation of the library fails in turn. GGUF files are in test_alloc_gguf.c. */
+#include "fail_each.h"
 
 /* A small model and its tokenizer. */
 
@@ -194,7 +145,7 @@ int main(void) {
   const struct {
     const char *name;
     llama2_status (*attempt)(void);
-    long least; /* allocations that it must make, so that there is something to fail */
+    long least;
   } cases[] = {
       {"load",              try_load_floats,       2},
       {"load and quantise", try_load_and_quantize, 2},
@@ -210,27 +161,7 @@ int main(void) {
   llama2_model_options options = llama2_model_defaults();
   CHECK_THAT(llama2_model_load(model_v0, &options, NULL, &model) == LLAMA2_OK, "%s", llama2_last_error()->message);
   CHECK(llama2_tokenizer_load(tokenizer_file, VOCAB, &tokenizer) == LLAMA2_OK);
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    const char *name = cases[i].name;
-    long before = alive;
-    allocations = 0;
-    CHECK_THAT(cases[i].attempt() == LLAMA2_OK, "%s: %s", name, llama2_last_error()->message);
-    CHECK_THAT(alive == before, "%s leaves %ld blocks", name, alive - before);
-    long n = allocations;
-    CHECK_THAT(n >= cases[i].least, "%s made %ld allocations", name, n);
-    for (fail_at = 0; fail_at < n; fail_at++) {
-      allocations = 0;
-      llama2_status status = cases[i].attempt();
-      CHECK_THAT(status == LLAMA2_ERR_MEMORY, "%s: allocation %ld of %ld failed, the status is %d", name, fail_at, n,
-                 status);
-      CHECK_THAT(alive == before, "%s: allocation %ld of %ld failed, %ld blocks are left", name, fail_at, n,
-                 alive - before);
-      const llama2_error *error = llama2_last_error();
-      CHECK_THAT(error->status == LLAMA2_ERR_MEMORY && error->required > 0, "%s: %s", name, error->message);
-    }
-    fail_at = -1;
-    CHECK(cases[i].attempt() == LLAMA2_OK);
-  }
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) fail_each(cases[i].name, cases[i].attempt, cases[i].least);
   llama2_tokenizer_free(tokenizer);
   llama2_model_free(model);
   CHECK(alive == 0);

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "base/utf8.h"
 
 /* Half floats. */
 
@@ -150,6 +151,17 @@ static void test_errors(void) {
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, fail_elsewhere, "elsewhere") == 0 && pthread_join(thread, NULL) == 0);
   CHECK(strcmp(llama2_last_error()->message, "a?b?c?d?") == 0);
+  status_fail(LLAMA2_ERR_FORMAT, "\xc3\xa9 \xff \xc3 \xe2\x82 \xc0\xaf \xed\xa0\x80");
+  CHECK(strcmp(llama2_last_error()->message, "\xc3\xa9 ? ? ?? ?? ???") == 0);
+  for (int odd = 0; odd < 2; odd++) { /* cut within a character, and before one */
+    char cents[1200];
+    for (size_t i = 0; i < sizeof cents; i++) cents[i] = "\xc2\xa2"[(i + (size_t)odd) % 2];
+    cents[0] = 'c', cents[sizeof cents - 1] = '\0';
+    status_fail(LLAMA2_ERR_FORMAT, "%s", cents);
+    CHECK(strlen(llama2_last_error()->message) == sizeof llama2_last_error()->message - 1);
+    CHECK(utf8_check(llama2_last_error()->message, sizeof llama2_last_error()->message - 1) ==
+          sizeof llama2_last_error()->message - 1);
+  }
   status_fail(LLAMA2_ERR_FORMAT, "%s", longest);
   CHECK(strlen(llama2_last_error()->message) == sizeof llama2_last_error()->message - 1);
 }

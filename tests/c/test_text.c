@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "llama2.h"
-#include "text/utf8.h"
 
 /* Files. */
 

@@ -125,7 +125,8 @@ def write(
     for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | (metadata or {})).items():
         if entry is not None:
             name = architecture + key if key.startswith(".") else key
-            writer.add_key_value(name, entry[1], entry[0], sub_type=U32 if entry[0] == LIST else None)
+            numbers = entry[0] == LIST and isinstance(entry[1][0], int)
+            writer.add_key_value(name, entry[1], entry[0], sub_type=U32 if numbers else None)
     for name, tensor in (dict[str, Array | None](tensors_of(weights)) | (tensors or {})).items():
         if tensor is None:
             continue

@@ -1,6 +1,6 @@
-/* text/utf8: RFC 3629, strictly: no overlong forms, no surrogates, nothing above U+10FFFF. */
-#ifndef TEXT_UTF8_H
-#define TEXT_UTF8_H
+/* base/utf8: RFC 3629, strictly: no overlong forms, no surrogates, nothing above U+10FFFF. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
