@@ -6,16 +6,16 @@ A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from llama2py import _core
+from llama2py._terminal import StreamError, UsageError, loading, size, table, tell, write
 from llama2py.chat import Chat
 from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
 from llama2py.info import Plan, describe, plan
@@ -35,35 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
         return int(args.command(args))
-    except (_UsageError, _StreamError, Llama2Error, MemoryError) as error:
-        _tell(f"llama2py: {error or 'out of memory'}")
+    except (UsageError, StreamError, Llama2Error, MemoryError) as error:
+        tell(f"llama2py: {error or 'out of memory'}")
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-class _UsageError(Exception):
-    pass
-
-
-class _StreamError(Exception):
-    pass
-
-
-def _write(text: str) -> None:
-    """Writes to stdout at once, past Python's buffer, which would fail a second time at exit."""
-    data = memoryview(text.encode("utf-8"))
-    try:
-        while data:
-            data = data[os.write(1, data) :]
-    except OSError as error:
-        raise _StreamError(f"cannot write to stdout: {error.strerror}") from None
-
-
-def _tell(line: str) -> None:
-    """Writes a line to stderr, if there is one: print() would take stdout instead."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.write(sys.stderr.fileno(), f"{line}\n".encode("utf-8", "replace"))
 
 
 # Arguments.
@@ -71,7 +47,7 @@ def _tell(line: str) -> None:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _UsageError(f"{message}; see {self.prog} --help")
+        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def _join_values(argv: Sequence[str]) -> list[str]:
@@ -147,12 +123,12 @@ class Figures:
     first_token: float
 
     def show(self) -> None:
-        _tell(
+        tell(
             f"prompt: {self.prompt_tokens} tokens, {self.prompt_tps:.1f} tok/s | "
             f"decode: {self.decoded} tokens, {self.decode_tps:.1f} tok/s | "
             f"first token: {self.first_token:.3f} s | peak memory: {peak_memory() / 2**20:.1f} MiB"
         )
-        _tell(f"achieved tok/s: {self.decode_tps if self.decoded else self.prompt_tps:f}")
+        tell(f"achieved tok/s: {self.decode_tps if self.decoded else self.prompt_tps:f}")
 
 
 class _Teller:
@@ -166,34 +142,11 @@ class _Teller:
     def tell(self, piece: str) -> None:
         # A control character on its own would play with the terminal.
         if not self._quiet and not (len(piece) == 1 and piece in CONTROLS):
-            _write(piece)
+            write(piece)
 
     def tell_drawn(self, piece: str) -> None:
         self.first_token = self.first_token or time.perf_counter() - self._began
         self.tell(piece)
-
-
-@contextlib.contextmanager
-def _loading(name: str) -> Iterator[Callable[[int, int], object] | None]:
-    """What shows how far a load has come: on a terminal, once it has lasted half a second, and where tqdm is there."""
-    try:
-        from tqdm import tqdm  # noqa: PLC0415
-    except ImportError:
-        yield None
-        return
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    bar = tqdm(desc=os.path.basename(name), unit="B", unit_scale=True, unit_divisor=1024, leave=False, delay=0.5)
-
-    def progress(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    try:
-        yield progress
-    finally:
-        bar.close()
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -202,11 +155,11 @@ def _run(args: argparse.Namespace) -> int:
     if abs(args.seed) >= 2**64:
         raise InvalidArgumentError(f"-s is {args.seed}; expected a whole number of 64 bits")
     if args.json and args.mode == "chat":
-        raise _UsageError("--json tells a text, not a chat; see llama2py run --help")
+        raise UsageError("--json tells a text, not a chat; see llama2py run --help")
     teller = _Teller(args.json)
     # As in llama2.c: a negative seed wraps, and 0 asks for the time.
     seed = args.seed % 2**64 or int(time.time())
-    with _loading(args.checkpoint) as progress:
+    with loading(args.checkpoint) as progress:
         loaded = Llama(
             args.checkpoint, args.tokenizer, args.quant, args.threads, args.context, isa=args.isa, progress=progress
         )
@@ -235,7 +188,7 @@ def _generate(llama: Llama, args: argparse.Namespace, seed: int, steps: int, tel
         except KeyboardInterrupt:
             code = 130
     result = stream.result
-    _write(f"{json.dumps(asdict(result), ensure_ascii=False)}\n" if args.json else "\n")
+    write(f"{json.dumps(asdict(result), ensure_ascii=False)}\n" if args.json else "\n")
     decoded = max(0, len(result.tokens) - 1)
     Figures(result.prompt_tokens, result.prompt_tps, decoded, result.decode_tps, teller.first_token).show()
     return code
@@ -243,11 +196,11 @@ def _generate(llama: Llama, args: argparse.Namespace, seed: int, steps: int, tel
 
 def _ask(question: str) -> bytes | None:
     """A line from stdin without its end, or None at the end of the input."""
-    _write(question)
+    write(question)
     try:
         line = sys.stdin.buffer.readline() if sys.stdin else b""
     except OSError as error:
-        raise _StreamError(f"cannot read from stdin: {error.strerror}") from None
+        raise StreamError(f"cannot read from stdin: {error.strerror}") from None
     return line.removesuffix(b"\n") if line else None
 
 
@@ -259,18 +212,18 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
         user = os.fsencode(args.prompt) or _ask("User: ")
         while user is not None:
             answer = chat.answer(system or b"", user)
-            _write("Assistant: ")
+            write("Assistant: ")
             for piece in answer:
                 teller.tell_drawn(piece)
-            _write("\n")
+            write("\n")
             if chat.left <= 0:
                 break
             system, user = None, _ask("User: ")
         else:
-            _write("\n")
+            write("\n")
     except KeyboardInterrupt:
         code = 130
-        _write("\n")
+        write("\n")
     prompt_tps = chat.prompt_tokens / chat.prompt_seconds if chat.prompt_seconds else 0.0
     decode_tps = chat.draws / chat.decode_seconds if chat.decode_seconds else 0.0
     Figures(chat.prompt_tokens, prompt_tps, chat.draws, decode_tps, teller.first_token).show()
@@ -280,19 +233,10 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
 # Info and fit.
 
 
-def _size(n: int) -> str:
-    return f"{n / 2**30:.2f} GiB" if n >= 2**30 else f"{n / 2**20:.1f} MiB"
-
-
-def _table(rows: Sequence[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows)
-    return "".join(f"{name:<{width}}  {value}\n" for name, value in rows)
-
-
 def _info(args: argparse.Namespace) -> int:
     info = describe(args.checkpoint)
     if args.json:
-        _write(f"{json.dumps(asdict(info))}\n")
+        write(f"{json.dumps(asdict(info))}\n")
         return 0
     classifier = "the embedding" if info.shared_classifier else "its own"
     rows = [
@@ -305,9 +249,9 @@ def _info(args: argparse.Namespace) -> int:
         ("vocabulary", f"{info.vocab_size:,}, classifier {classifier}"),
         ("context", f"{info.context:,} tokens"),
         ("matrices", info.dtype),
-        ("size", f"{_size(info.file_bytes)} in the file, {_size(info.weight_bytes)} in memory"),
+        ("size", f"{size(info.file_bytes)} in the file, {size(info.weight_bytes)} in memory"),
     ]
-    _write(_table(rows))
+    write(table(rows))
     return 0
 
 
@@ -315,7 +259,7 @@ def _fit(args: argparse.Namespace) -> int:
     planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch)
     advice = None if planned.fits else _advice(args, planned)
     if args.json:
-        _write(f"{json.dumps({**asdict(planned), 'fits': planned.fits, 'advice': advice})}\n")
+        write(f"{json.dumps({**asdict(planned), 'fits': planned.fits, 'advice': advice})}\n")
     else:
         rows = [
             ("weights", planned.weights),
@@ -325,9 +269,9 @@ def _fit(args: argparse.Namespace) -> int:
             ("total", planned.total),
             ("available", planned.available),
         ]
-        width = max(len(_size(value)) for _, value in rows)
-        _write(_table([(name, f"{_size(value):>{width}}") for name, value in rows]))
-        _write(f"does not fit: {advice}\n" if advice else "fits\n")
+        width = max(len(size(value)) for _, value in rows)
+        write(table([(name, f"{size(value):>{width}}") for name, value in rows]))
+        write(f"does not fit: {advice}\n" if advice else "fits\n")
     return 0 if planned.fits else 1
 
 
@@ -344,5 +288,5 @@ def _advice(args: argparse.Namespace, planned: Plan) -> str:
             if smaller.fits:
                 options = [f"--quant {quant}"] if quant != args.quant else []
                 options += [f"--context {context}"] if context != args.context else []
-                return f"use {' '.join(options)}, which takes {_size(smaller.total)}"
-    return f"{_size(planned.total - planned.available)} more memory is needed"
+                return f"use {' '.join(options)}, which takes {size(smaller.total)}"
+    return f"{size(planned.total - planned.available)} more memory is needed"

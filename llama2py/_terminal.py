@@ -1,0 +1,74 @@
+"""What the commands write: text to stdout, lines to stderr, tables, and how far a load has come."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+__all__ = ["StreamError", "UsageError", "loading", "progress_bar", "size", "table", "tell", "write"]
+
+
+class UsageError(Exception):
+    """The command line cannot be understood."""
+
+
+class StreamError(Exception):
+    """stdin or stdout cannot be used."""
+
+
+def write(text: str) -> None:
+    """Writes to stdout at once, past Python's buffer, which would fail a second time at exit."""
+    data = memoryview(text.encode("utf-8"))
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError as error:
+        raise StreamError(f"cannot write to stdout: {error.strerror}") from None
+
+
+def tell(line: str) -> None:
+    """Writes a line to stderr, if there is one: print() would take stdout instead."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.write(sys.stderr.fileno(), f"{line}\n".encode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, **options: Any) -> Iterator[Callable[[int, int], object] | None]:
+    """What shows how far something has come: on a terminal, once it has lasted half a second, where tqdm is there."""
+    try:
+        from tqdm import tqdm  # noqa: PLC0415
+    except ImportError:
+        yield None
+        return
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    bar = tqdm(desc=what, leave=False, delay=0.5, **options)
+
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        bar.close()
+
+
+def loading(name: str) -> contextlib.AbstractContextManager[Callable[[int, int], object] | None]:
+    """The bar of a load."""
+    return progress_bar(os.path.basename(name), unit="B", unit_scale=True, unit_divisor=1024)
+
+
+def size(n: int) -> str:
+    """Bytes, as people read them."""
+    return f"{n / 2**30:.2f} GiB" if n >= 2**30 else f"{n / 2**20:.1f} MiB"
+
+
+def table(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and values in two columns."""
+    width = max(len(name) for name, _ in rows)
+    return "".join(f"{name:<{width}}  {value}\n" for name, value in rows)
