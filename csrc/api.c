@@ -9,7 +9,9 @@
 #include "base/threads.h"
 #include "cpu/kernels.h"
 #include "engine/model.h"
+#include "engine/quantize.h"
 #include "engine/session.h"
+#include "model/mixture.h"
 #include "model/tokenizer_file.h"
 #include "text/tokenizer.h"
 
@@ -59,6 +61,23 @@ void llama2_model_free(llama2_model *model) {
 llama2_model_info llama2_model_describe(const llama2_model *model) {
   assert(model);
   return model->info;
+}
+
+/* Files. */
+
+const char *llama2_quantize_type(int32_t index) {
+  const mixture *m = mixture_at(index);
+  return m ? m->name : NULL;
+}
+
+llama2_quantize_options llama2_quantize_defaults(void) {
+  return (llama2_quantize_options){.type = "q8_0"};
+}
+
+llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
+                                   llama2_quantize_result *result) {
+  assert(in && out && options && options->type && result);
+  return quantize_file(in, out, options, result);
 }
 
 /* Sessions. */

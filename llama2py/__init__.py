@@ -22,16 +22,19 @@ from llama2py.errors import (
     InvalidArgumentError,
     Llama2Error,
     NumericError,
+    TargetExistsError,
     TextError,
     TokenizerError,
 )
 from llama2py.info import ModelInfo, Plan, describe, plan
 from llama2py.llama import Llama, generate
+from llama2py.quantize import QUANTIZE_TYPES, QuantizedTensor, QuantizeResult, TypeTotal, quantize
 from llama2py.result import Chunk, FinishReason, Result
 from llama2py.stream import Stream
 from llama2py.tokenizer import Tokenizer
 
 __all__ = [
+    "QUANTIZE_TYPES",
     "CancelledError",
     "CheckpointError",
     "Chunk",
@@ -48,16 +51,21 @@ __all__ = [
     "ModelInfo",
     "NumericError",
     "Plan",
+    "QuantizeResult",
+    "QuantizedTensor",
     "Result",
     "Stream",
+    "TargetExistsError",
     "TextError",
     "Tokenizer",
     "TokenizerError",
+    "TypeTotal",
     "__version__",
     "cpu_count",
     "describe",
     "generate",
     "plan",
+    "quantize",
 ]
 
 __version__ = version()

@@ -6,6 +6,7 @@ Private. Nothing here takes a lock for computing: a session belongs to one calle
 from __future__ import annotations
 
 import errno
+import itertools
 import operator
 import os
 import threading
@@ -50,6 +51,10 @@ _ERRORS: dict[int, type[errors.Llama2Error]] = {
     lib.LLAMA2_ERR_DEVICE: errors.DeviceError,
     lib.LLAMA2_ERR_NUMERIC: errors.NumericError,
 }
+_FILE_ERRORS: dict[int, type[errors.FileError]] = {
+    errno.ENOENT: errors.FileMissingError,
+    errno.EEXIST: errors.TargetExistsError,
+}
 
 
 def _string(text: Any) -> str:
@@ -68,8 +73,7 @@ def _check(status: int, path: StrPath | None = None) -> None:
     if isinstance(error, errors.InsufficientMemoryError | errors.ContextOverflowError):
         error.required, error.available = last.required, last.available
     elif isinstance(error, errors.FileError):
-        if last.system == errno.ENOENT:
-            error = errors.FileMissingError(message)
+        error = _FILE_ERRORS.get(last.system, errors.FileError)(message)
         error.errno = int(last.system) or None
         error.filename = None if path is None else os.fspath(path)
     raise error
@@ -126,11 +130,59 @@ ffi.def_extern(name="llama2py_poll", error=1, onerror=_keep_interrupt)(_poll)
 ffi.def_extern(name="llama2py_progress", error=1, onerror=_keep_interrupt)(_tell_progress)
 
 
+def _tell_quantized(context: Any, tensor: Any) -> int:
+    told = ffi.from_handle(context)
+    name = bytes(ffi.string(tensor.name)).decode("utf-8", "replace")
+    dtypes = [_string(lib.llama2_dtype_name(dtype)) for dtype in (tensor.had, tensor.wanted, tensor.dtype)]
+    told(name, *dtypes, int(tensor.values), int(tensor.bytes))
+    return 0
+
+
+ffi.def_extern(name="llama2py_quantized", error=1, onerror=_keep_interrupt)(_tell_quantized)
+
+
 def _check_computed(status: int, path: StrPath | None = None) -> None:
     error = _interrupt.__dict__.pop("error", None)
     if error is not None:
         raise error
     _check(status, path)
+
+
+# Files.
+
+
+def quantize_types() -> tuple[str, ...]:
+    """What quantize() can quantise to."""
+    names = (lib.llama2_quantize_type(index) for index in itertools.count())
+    return tuple(_string(name) for name in itertools.takewhile(lambda name: name != ffi.NULL, names))
+
+
+def quantize(
+    source: StrPath,
+    target: StrPath,
+    *,
+    type: str,
+    tokenizer: StrPath | None,
+    threads: int | None,
+    replace: bool,
+    progress: Callable[[int, int], object] | None,
+    tensor: Callable[[str, str, str, str, int, int], object],
+) -> dict[str, Any]:
+    """The fields of llama2_quantize_result. tensor: told name, dtype before, wanted and now, values, bytes."""
+    if not isinstance(type, str) or "\0" in type:
+        raise errors.InvalidArgumentError(f"type is {type!r}; expected one of {', '.join(quantize_types())}")
+    options = ffi.new("llama2_quantize_options *", lib.llama2_quantize_defaults())
+    kept = ffi.new("char[]", type.encode("utf-8", "replace")), ffi.new_handle(progress), ffi.new_handle(tensor)
+    options.type, options.progress_context, options.tensor_context = kept
+    options.progress, options.tensor = lib.llama2py_progress, lib.llama2py_quantized
+    named = ffi.NULL if tokenizer is None else ffi.new("char[]", _path(tokenizer))
+    options.tokenizer = named
+    options.threads = _option("threads", threads)
+    options.replace = bool(replace)
+    result = ffi.new("llama2_quantize_result *")
+    _check_computed(lib.llama2_quantize_file(_path(source), _path(target), options, result), target)
+    values = {name: int(getattr(result, name)) for name in ("bytes_in", "bytes_out")}
+    return values | {"tokenizer": os.fsdecode(ffi.string(result.tokenizer)) or None}
 
 
 # Models and sessions.

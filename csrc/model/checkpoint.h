@@ -39,6 +39,9 @@ typedef struct checkpoint {
 llama2_status checkpoint_open(checkpoint *c, const char *path);
 void checkpoint_close(checkpoint *c);
 
+/* The same, whatever is in a GGUF file: config and parameters are not filled. */
+llama2_status checkpoint_open_file(checkpoint *c, const char *path);
+
 /* Of a type that tensor_values() takes, and of the role's shape. layer is 0 for roles outside the layers. */
 tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer);
 

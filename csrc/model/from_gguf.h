@@ -11,6 +11,9 @@
 /* Fills c->config from c->gguf, which is open, and checks that all tensors are as it says. Errors: FORMAT. */
 llama2_status from_gguf(checkpoint *c);
 
+/* What GGUF calls a role's tensor; 32 bytes always suffice. */
+void from_gguf_name(role role, int32_t layer, char *name, size_t capacity);
+
 /* The tensor of a role; from_gguf() has found it. */
 tensor from_gguf_tensor(const checkpoint *c, role role, int32_t layer);
 
