@@ -11,6 +11,7 @@
 #include "engine/model.h"
 #include "engine/quantize.h"
 #include "engine/session.h"
+#include "model/contents.h"
 #include "model/mixture.h"
 #include "model/tokenizer_file.h"
 #include "text/tokenizer.h"
@@ -64,6 +65,30 @@ llama2_model_info llama2_model_describe(const llama2_model *model) {
 }
 
 /* Files. */
+
+llama2_status llama2_file_open(const char *path, llama2_file **file) {
+  assert(path && file);
+  return contents_open(path, file);
+}
+
+void llama2_file_free(llama2_file *file) {
+  contents_free(file);
+}
+
+llama2_file_info llama2_file_describe(const llama2_file *file) {
+  assert(file);
+  return contents_describe(file);
+}
+
+llama2_key llama2_file_key(const llama2_file *file, uint64_t index) {
+  assert(file && index < contents_describe(file).n_keys);
+  return contents_key(file, index);
+}
+
+llama2_tensor llama2_file_tensor(const llama2_file *file, uint64_t index) {
+  assert(file && index < file->listing.n);
+  return contents_tensor(file, index);
+}
 
 const char *llama2_quantize_type(int32_t index) {
   const mixture *m = mixture_at(index);

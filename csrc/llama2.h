@@ -176,6 +176,62 @@ LLAMA2_API llama2_model_info llama2_model_describe(const llama2_model *model);
 
 /* Files. */
 
+/* What is in a checkpoint, whether or not it can be run: an open file. Immutable. */
+typedef struct llama2_file llama2_file;
+
+typedef struct llama2_file_info {
+  const char *format; /* as in llama2_model_info */
+  uint64_t bytes;     /* of all parts */
+  uint64_t alignment; /* of the tensors' data */
+  uint64_t n_keys;    /* of GGUF's metadata; 0 in llama2.c's checkpoints */
+  uint64_t n_tensors;
+  int32_t parts; /* files */
+} llama2_file_info;
+
+typedef enum llama2_value {
+  LLAMA2_VALUE_INT = 0,
+  LLAMA2_VALUE_UINT = 1,
+  LLAMA2_VALUE_FLOAT = 2,
+  LLAMA2_VALUE_BOOL = 3,
+  LLAMA2_VALUE_TEXT = 4,
+  LLAMA2_VALUE_ARRAY = 5
+} llama2_value;
+
+/* One of a GGUF file's keys, and what it says. Texts are of any bytes, without a NUL, and live as long as the file. */
+typedef struct llama2_key {
+  const char *name;
+  uint64_t name_bytes;
+  int32_t kind;     /* llama2_value */
+  int32_t items;    /* llama2_value of an array's items */
+  uint64_t n;       /* bytes of a text, items of an array */
+  int64_t integer;  /* INT and BOOL; UINT as a uint64_t of the same bits */
+  double number;    /* FLOAT */
+  const char *text; /* TEXT */
+} llama2_key;
+
+typedef struct llama2_tensor {
+  const char *name; /* GGUF's, in llama2.c's checkpoints too */
+  uint64_t name_bytes;
+  int32_t dtype;          /* llama2_dtype, or another that GGUF has */
+  const char *dtype_name; /* static */
+  int32_t n_dims;
+  int64_t dims[4]; /* the one that varies fastest first; 1 beyond n_dims */
+  uint64_t bytes;
+} llama2_tensor;
+
+/* Reads the header of a checkpoint of any format, or of a GGUF file that is none, such as a vocabulary. Safe on untrusted
+ * files. The caller owns *file and gives it back with llama2_file_free(). Errors: IO, FORMAT, MEMORY. */
+LLAMA2_API llama2_status llama2_file_open(const char *path, llama2_file **file);
+
+/* NULL is allowed. */
+LLAMA2_API void llama2_file_free(llama2_file *file);
+
+LLAMA2_API llama2_file_info llama2_file_describe(const llama2_file *file);
+
+/* By index: keys by name, tensors as they follow one another in the file. */
+LLAMA2_API llama2_key llama2_file_key(const llama2_file *file, uint64_t index);
+LLAMA2_API llama2_tensor llama2_file_tensor(const llama2_file *file, uint64_t index);
+
 /* What llama2_quantize_file() can quantise to, by index from 0: "f32", "q8_0", "q4_k_m", ...; NULL beyond the last.
  * Static. A name of a type makes all matrices of it, but the classifier (or the embedding where that is shared) Q6_K, if
  * the type is integer and smaller than Q8_0; those that end in _s and _m make some layers' matrices better, as llama.cpp

@@ -26,19 +26,32 @@ from llama2py.errors import (
     TextError,
     TokenizerError,
 )
-from llama2py.info import ModelInfo, Plan, describe, plan
+from llama2py.info import (
+    ArrayInfo,
+    Contents,
+    ModelInfo,
+    Plan,
+    TensorInfo,
+    TypeTotal,
+    VocabularyInfo,
+    describe,
+    inspect,
+    plan,
+)
 from llama2py.llama import Llama, generate
-from llama2py.quantize import QUANTIZE_TYPES, QuantizedTensor, QuantizeResult, TypeTotal, quantize
+from llama2py.quantize import QUANTIZE_TYPES, QuantizedTensor, QuantizeResult, quantize
 from llama2py.result import Chunk, FinishReason, Result
 from llama2py.stream import Stream
 from llama2py.tokenizer import Tokenizer
 
 __all__ = [
     "QUANTIZE_TYPES",
+    "ArrayInfo",
     "CancelledError",
     "CheckpointError",
     "Chunk",
     "ClosedError",
+    "Contents",
     "ContextOverflowError",
     "DeviceError",
     "FileError",
@@ -56,14 +69,17 @@ __all__ = [
     "Result",
     "Stream",
     "TargetExistsError",
+    "TensorInfo",
     "TextError",
     "Tokenizer",
     "TokenizerError",
     "TypeTotal",
+    "VocabularyInfo",
     "__version__",
     "cpu_count",
     "describe",
     "generate",
+    "inspect",
     "plan",
     "quantize",
 ]

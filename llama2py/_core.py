@@ -150,6 +150,47 @@ def _check_computed(status: int, path: StrPath | None = None) -> None:
 
 # Files.
 
+_Walk: TypeAlias = tuple[dict[str, Any], dict[str, Any], list[tuple[str, str, tuple[int, ...], int]]]
+_KINDS = {lib.LLAMA2_VALUE_FLOAT: "float", lib.LLAMA2_VALUE_BOOL: "bool", lib.LLAMA2_VALUE_TEXT: "text"}
+_KINDS |= {lib.LLAMA2_VALUE_INT: "int", lib.LLAMA2_VALUE_UINT: "int", lib.LLAMA2_VALUE_ARRAY: "array"}
+
+
+def _text(data: Any, n: int) -> str:
+    return bytes(ffi.buffer(data, n)).decode("utf-8", "replace")
+
+
+def _value(key: Any) -> int | float | bool | str | tuple[str, int]:
+    if key.kind == lib.LLAMA2_VALUE_UINT:
+        return int(key.integer) % 2**64
+    if key.kind == lib.LLAMA2_VALUE_BOOL:
+        return bool(key.integer)
+    if key.kind == lib.LLAMA2_VALUE_FLOAT:
+        return float(key.number)
+    if key.kind == lib.LLAMA2_VALUE_TEXT:
+        return _text(key.text, key.n)
+    if key.kind == lib.LLAMA2_VALUE_ARRAY:
+        return _KINDS[key.items], int(key.n)
+    return int(key.integer)
+
+
+def inspect(path: StrPath) -> _Walk:
+    """The fields of llama2_file_info; keys, arrays as (items, length); tensors as (name, type, shape, bytes)."""
+    opened = ffi.new("llama2_file **")
+    _check(lib.llama2_file_open(_path(path), opened), path)
+    file = ffi.gc(opened[0], lib.llama2_file_free)
+    info = lib.llama2_file_describe(file)
+    fields: dict[str, Any] = {"format": _string(info.format)}
+    fields |= {name: int(getattr(info, name)) for name in ("bytes", "alignment", "n_keys", "n_tensors", "parts")}
+    keys = (lib.llama2_file_key(file, index) for index in range(info.n_keys))
+    metadata = {_text(key.name, key.name_bytes): _value(key) for key in keys}
+    walked = (lib.llama2_file_tensor(file, index) for index in range(info.n_tensors))
+    tensors = [
+        (_text(t.name, t.name_bytes), _string(t.dtype_name).lower(), tuple(t.dims[0 : t.n_dims])[::-1], int(t.bytes))
+        for t in walked
+    ]
+    ffi.release(file)
+    return fields, metadata, tensors
+
 
 def quantize_types() -> tuple[str, ...]:
     """What quantize() can quantise to."""

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llama2py import _core
 from llama2py._core import StrPath
+from llama2py.info import TypeTotal, totals
 
-__all__ = ["QUANTIZE_TYPES", "QuantizeResult", "QuantizedTensor", "TypeTotal", "quantize"]
+__all__ = ["QUANTIZE_TYPES", "QuantizeResult", "QuantizedTensor", "quantize"]
 
 QUANTIZE_TYPES = _core.quantize_types()
 
 _FLOATS = ("f32", "f16", "bf16")
-
-
-@dataclass(frozen=True)
-class TypeTotal:
-    """What there is of a type."""
-
-    tensors: int = 0
-    values: int = 0
-    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,15 +64,6 @@ class QuantizeResult:
     def bits_per_weight(self) -> float:
         """Of all tensors."""
         return 8 * sum(tensor.bytes for tensor in self.tensors) / sum(tensor.values for tensor in self.tensors)
-
-
-def totals(tensors: Iterable[tuple[str, int, int]]) -> dict[str, TypeTotal]:
-    """What there is of each type among tensors of (type, values, bytes), the most bytes first."""
-    found: dict[str, TypeTotal] = {}
-    for dtype, values, size in tensors:
-        before = found.get(dtype, TypeTotal())
-        found[dtype] = TypeTotal(before.tensors + 1, before.values + values, before.bytes + size)
-    return dict(sorted(found.items(), key=lambda item: -item[1].bytes))
 
 
 def quantize(
