@@ -117,7 +117,7 @@ def _rows(
         parts = f"weights {size(memory.weights)}, KV cache {size(memory.kv)}, scratch {size(memory.scratch)}"
         rows.append(("memory", f"{size(memory.total)} ({parts}) of {size(memory.available)} that are free"))
     if failure:
-        rows.append(("cannot run", failure))
+        rows.append(("cannot run", failure.removeprefix(f"{contents.path}: ")))
     return rows
 
 

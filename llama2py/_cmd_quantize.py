@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from llama2py._terminal import loading, size, table, tell, write
+from llama2py._terminal import UsageError, loading, size, table, tell, write
+from llama2py.errors import TargetExistsError
 from llama2py.quantize import QUANTIZE_TYPES, QuantizeResult, quantize
 
 __all__ = ["register"]
@@ -31,16 +32,19 @@ def register(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _quantize(args: argparse.Namespace) -> int:
-    with loading(args.target) as progress:
-        result = quantize(
-            args.source,
-            args.target,
-            args.type,
-            threads=args.threads,
-            force=args.force,
-            tokenizer=args.tokenizer,
-            progress=progress,
-        )
+    try:
+        with loading(args.target) as progress:
+            result = quantize(
+                args.source,
+                args.target,
+                args.type,
+                threads=args.threads,
+                force=args.force,
+                tokenizer=args.tokenizer,
+                progress=progress,
+            )
+    except TargetExistsError:
+        raise UsageError(f"{args.target}: is there already; replace it with --force, or name another") from None
     if args.json:
         write(f"{json.dumps(_as_json(result))}\n")
         return 0

@@ -65,7 +65,9 @@ def loading(name: str) -> contextlib.AbstractContextManager[Callable[[int, int],
 
 def size(n: int) -> str:
     """Bytes, as people read them."""
-    return f"{n / 2**30:.2f} GiB" if n >= 2**30 else f"{n / 2**20:.1f} MiB"
+    if n >= 2**30:
+        return f"{n / 2**30:.2f} GiB"
+    return f"{n / 2**20:.1f} MiB" if n >= 2**20 else f"{n / 2**10:.1f} KiB"
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:

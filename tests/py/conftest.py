@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 from checkpoints import SHAPES, Variant, write_tokenizer
+
+from llama2py import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,3 +74,35 @@ def run() -> Run:
         )
 
     return execute
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    """Calls main() and reads what it wrote."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self.capture = capture
+
+    def __call__(self, *argv: str) -> Outcome:
+        code = cli.main(argv)
+        out, err = self.capture.readouterr()
+        return Outcome(code, out, err)
+
+    def fails(self, *argv: str) -> str:
+        """The one line that it writes."""
+        done = self(*argv)
+        assert done.code == 1
+        assert done.err.startswith("llama2py: ") and done.err.endswith("\n")
+        assert done.err.count("\n") == 1
+        return done.err
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(capfd)

@@ -8,12 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from checkpoints import Shape, random_weights, write_tokenizer, write_v0
-from conftest import Run
+from conftest import Cli, Run
 
 import llama2py
 from llama2py import Plan, cli
@@ -36,38 +35,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(make_files(tmp_path_factory.mktemp("slow"), SLOW))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-class Cli:
-    """Calls main() and reads what it wrote."""
-
-    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
-        self.capture = capture
-
-    def __call__(self, *argv: str) -> Outcome:
-        code = cli.main(argv)
-        out, err = self.capture.readouterr()
-        return Outcome(code, out, err)
-
-    def fails(self, *argv: str) -> str:
-        """The one line that it writes."""
-        done = self(*argv)
-        assert done.code == 1
-        assert done.err.startswith("llama2py: ") and done.err.endswith("\n")
-        assert done.err.count("\n") == 1
-        return done.err
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capfd)
 
 
 def start(*argv: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
