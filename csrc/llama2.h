@@ -273,8 +273,8 @@ LLAMA2_API llama2_quantize_options llama2_quantize_defaults(void);
 
 /* Writes the checkpoint `in` as a GGUF file `out`, its matrices quantised; vectors stay float32. Takes any checkpoint that
  * can be loaded, quantised ones too: tensors that have the wanted type are copied as they lie, others are quantised from
- * what they stand for. A few megabytes are in memory at a time. The file is written under another name and takes its own
- * when it is whole; after a failure nothing is left of it. Safe on untrusted files.
+ * what they stand for. One tensor of the checkpoint and a few megabytes are in memory at a time. The file is written
+ * under another name and takes its own when it is whole; after a failure nothing is left of it. Safe on untrusted files.
  * Errors: ARGUMENT (also that `out` is `in`), IO (with EEXIST where `out` is there and is not to be replaced, with
  * ENOSPC where there is no room), FORMAT, TOKENIZER, MEMORY, CANCELLED, NUMERIC (a value that is not finite). */
 LLAMA2_API llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,

@@ -221,7 +221,10 @@ def quantize(
     options.threads = _option("threads", threads)
     options.replace = bool(replace)
     result = ffi.new("llama2_quantize_result *")
-    _check_computed(lib.llama2_quantize_file(_path(source), _path(target), options, result), target)
+    status = lib.llama2_quantize_file(_path(source), _path(target), options, result)
+    message = _string(lib.llama2_last_error().message)
+    paths = (path for path in (source, target, tokenizer) if path and message.startswith(f"{os.fspath(path)}: "))
+    _check_computed(status, next(paths, None))
     values = {name: int(getattr(result, name)) for name in ("bytes_in", "bytes_out")}
     return values | {"tokenizer": os.fsdecode(ffi.string(result.tokenizer)) or None}
 

@@ -397,7 +397,10 @@ def test_places_that_cannot_be_written(small: Path, tmp_path: Path) -> None:
     for name, number in ((".", errno.EISDIR), ("pipe", errno.EINVAL), ("no/x", errno.ENOENT)):
         with pytest.raises(FileError) as caught:
             quantize(small, tmp_path / name, "f16", force=True)
-        assert caught.value.errno == number
+        assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / name))
+    with pytest.raises(FileNotFoundError) as missing:
+        quantize(tmp_path / "missing.bin", tmp_path / "model.gguf", "f16")
+    assert missing.value.filename == str(tmp_path / "missing.bin")
     for threads in (-1, 257):
         with pytest.raises(InvalidArgumentError, match="threads"):
             quantize(small, tmp_path / "model.gguf", "f16", threads=threads)
