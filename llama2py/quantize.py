@@ -84,8 +84,8 @@ def quantize(
     tokenizer: a tokenizer.bin or GGUF file; None takes the checkpoint's own or, for llama2.c's, the one beside it.
     progress: called now and then with the bytes that are written and the bytes in all; what it raises ends it.
 
-    One tensor and a few megabytes are in memory at a time. The file takes its name when it is whole, and nothing is left
-    of a failure.
+    One tensor and a few megabytes are in memory at a time. The file takes its name when it is whole; nothing is left of
+    a failure.
     """
     tensors: list[QuantizedTensor] = []
     result = _core.quantize(

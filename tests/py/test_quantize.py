@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -457,19 +458,24 @@ def test_progress_ends_at_the_size_of_the_file(wide: Path, tmp_path: Path) -> No
     assert told == sorted(told)
 
 
-@pytest.fixture
-def file_limit() -> Iterator[Callable[[int], None]]:
-    """Sets how large a file of this process may become; Python has SIGXFSZ ignored."""
+@contextlib.contextmanager
+def files_of_at_most(limit: int) -> Iterator[None]:
+    """In this process, for as short as can be: what pytest writes may go to a file too. Python has SIGXFSZ ignored."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("limit", [0, 100, 5000, 200_000])
-def test_a_disk_that_fills_up(limit: int, small: Path, tmp_path: Path, file_limit: Callable[[int], None]) -> None:
+def test_a_disk_that_fills_up(limit: int, small: Path, tmp_path: Path) -> None:
     assert limit < quantize(small, tmp_path / "whole.gguf", "f32").bytes_out
-    file_limit(limit)
-    with pytest.raises(FileError, match=f"cannot write on after {limit} bytes") as caught:
+    with (
+        pytest.raises(FileError, match=f"cannot write on after {limit} bytes") as caught,
+        files_of_at_most(limit),
+    ):
         quantize(small, tmp_path / "model.gguf", "f32")
     assert caught.value.errno == errno.EFBIG
     assert not (tmp_path / "model.gguf").exists() and parts_of(tmp_path) == []
