@@ -10,7 +10,10 @@
 #include "cpu/kernels.h"
 #include "cpu/limits.h"
 #include "engine/model.h"
+#include "engine/quantize.h"
 #include "engine/session.h"
+#include "model/contents.h"
+#include "model/mixture.h"
 #include "model/tokenizer_file.h"
 #include "text/tokenizer.h"
 
@@ -72,6 +75,47 @@ void llama2_model_free(llama2_model *model) {
 llama2_model_info llama2_model_describe(const llama2_model *model) {
   assert(model);
   return model->info;
+}
+
+/* Files. */
+
+llama2_status llama2_file_open(const char *path, llama2_file **file) {
+  assert(path && file);
+  return contents_open(path, file);
+}
+
+void llama2_file_free(llama2_file *file) {
+  contents_free(file);
+}
+
+llama2_file_info llama2_file_describe(const llama2_file *file) {
+  assert(file);
+  return contents_describe(file);
+}
+
+llama2_key llama2_file_key(const llama2_file *file, uint64_t index) {
+  assert(file && index < contents_describe(file).n_keys);
+  return contents_key(file, index);
+}
+
+llama2_tensor llama2_file_tensor(const llama2_file *file, uint64_t index) {
+  assert(file && index < file->listing.n);
+  return contents_tensor(file, index);
+}
+
+const char *llama2_quantize_type(int32_t index) {
+  const mixture *m = mixture_at(index);
+  return m ? m->name : NULL;
+}
+
+llama2_quantize_options llama2_quantize_defaults(void) {
+  return (llama2_quantize_options){.type = "q8_0"};
+}
+
+llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
+                                   llama2_quantize_result *result) {
+  assert(in && out && options && options->type && result);
+  return quantize_file(in, out, options, result);
 }
 
 /* Sessions. */

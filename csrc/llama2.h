@@ -37,15 +37,15 @@ extern "C" {
 typedef enum llama2_status {
   LLAMA2_OK = 0,
   LLAMA2_ERR_ARGUMENT = 1,  /* an argument is out of its range */
-  LLAMA2_ERR_IO = 2,        /* a file cannot be opened or read */
+  LLAMA2_ERR_IO = 2,        /* a file cannot be opened, read or written */
   LLAMA2_ERR_FORMAT = 3,    /* a checkpoint is damaged, or not of a known format */
   LLAMA2_ERR_TOKENIZER = 4, /* a tokenizer file is damaged, missing, or of another vocabulary */
   LLAMA2_ERR_TEXT = 5,      /* text is not valid UTF-8 */
   LLAMA2_ERR_MEMORY = 6,    /* required / available are bytes */
   LLAMA2_ERR_CONTEXT = 7,   /* more tokens than the context holds; required / available are tokens */
-  LLAMA2_ERR_CANCELLED = 8, /* llama2_session_cancel() or the poll function asked for it */
+  LLAMA2_ERR_CANCELLED = 8, /* llama2_session_cancel() or a function of the caller's asked for it */
   LLAMA2_ERR_DEVICE = 9,    /* the instruction set that was asked for is not known or not there */
-  LLAMA2_ERR_NUMERIC = 10   /* logits that are not finite numbers */
+  LLAMA2_ERR_NUMERIC = 10   /* logits or weights that are not finite numbers */
 } llama2_status;
 
 /* What went wrong last on the calling thread. */
@@ -193,6 +193,112 @@ LLAMA2_API llama2_status llama2_model_load(const char *path, const llama2_model_
 LLAMA2_API void llama2_model_free(llama2_model *model);
 
 LLAMA2_API llama2_model_info llama2_model_describe(const llama2_model *model);
+
+/* Files. */
+
+/* What is in a checkpoint, whether or not it can be run: an open file. Immutable. */
+typedef struct llama2_file llama2_file;
+
+typedef struct llama2_file_info {
+  const char *format; /* as in llama2_model_info */
+  uint64_t bytes;     /* of all parts */
+  uint64_t alignment; /* of the tensors' data */
+  uint64_t n_keys;    /* of GGUF's metadata; 0 in llama2.c's checkpoints */
+  uint64_t n_tensors;
+  int32_t parts; /* files */
+} llama2_file_info;
+
+typedef enum llama2_value {
+  LLAMA2_VALUE_INT = 0,
+  LLAMA2_VALUE_UINT = 1,
+  LLAMA2_VALUE_FLOAT = 2,
+  LLAMA2_VALUE_BOOL = 3,
+  LLAMA2_VALUE_TEXT = 4,
+  LLAMA2_VALUE_ARRAY = 5
+} llama2_value;
+
+/* One of a GGUF file's keys, and what it says. Texts are of any bytes, without a NUL, and live as long as the file. */
+typedef struct llama2_key {
+  const char *name;
+  uint64_t name_bytes;
+  int32_t kind;     /* llama2_value */
+  int32_t items;    /* llama2_value of an array's items */
+  uint64_t n;       /* bytes of a text, items of an array */
+  int64_t integer;  /* INT and BOOL; UINT as a uint64_t of the same bits */
+  double number;    /* FLOAT */
+  const char *text; /* TEXT */
+} llama2_key;
+
+typedef struct llama2_tensor {
+  const char *name; /* GGUF's, in llama2.c's checkpoints too */
+  uint64_t name_bytes;
+  int32_t dtype;          /* llama2_dtype, or another that GGUF has */
+  const char *dtype_name; /* static */
+  int32_t n_dims;
+  int64_t dims[4]; /* the one that varies fastest first; 1 beyond n_dims */
+  uint64_t bytes;
+} llama2_tensor;
+
+/* Reads the header of a checkpoint of any format, or of a GGUF file that is none, such as a vocabulary. Safe on untrusted
+ * files. The caller owns *file and gives it back with llama2_file_free(). Errors: IO, FORMAT, MEMORY. */
+LLAMA2_API llama2_status llama2_file_open(const char *path, llama2_file **file);
+
+/* NULL is allowed. */
+LLAMA2_API void llama2_file_free(llama2_file *file);
+
+LLAMA2_API llama2_file_info llama2_file_describe(const llama2_file *file);
+
+/* By index: keys by name, tensors as they follow one another in the file. */
+LLAMA2_API llama2_key llama2_file_key(const llama2_file *file, uint64_t index);
+LLAMA2_API llama2_tensor llama2_file_tensor(const llama2_file *file, uint64_t index);
+
+/* What llama2_quantize_file() can quantise to, by index from 0: "f32", "q8_0", "q4_k_m", ...; NULL beyond the last.
+ * Static. A name of a type makes all matrices of it, but the classifier (or the embedding where that is shared) Q6_K, if
+ * the type is integer and smaller than Q8_0; those that end in _s and _m make some layers' matrices better, as llama.cpp
+ * does. */
+LLAMA2_API const char *llama2_quantize_type(int32_t index);
+
+/* One tensor, written. */
+typedef struct llama2_quantized {
+  const char *name; /* valid during the call that tells it */
+  int32_t had;      /* llama2_dtype in the checkpoint */
+  int32_t wanted;   /* llama2_dtype that it was to have */
+  int32_t dtype;    /* the one it has: not what was wanted where rows are not made of whole blocks of that */
+  uint64_t values;
+  uint64_t bytes; /* as written */
+} llama2_quantized;
+
+typedef struct llama2_quantize_options {
+  const char *type;      /* one of llama2_quantize_type() */
+  const char *tokenizer; /* NULL, or a tokenizer.bin or GGUF file whose tokenizer is put into the file, if it has none.
+                            NULL: a llama2.c checkpoint's is looked for as llama2_tokenizer_find() does */
+  int32_t threads;       /* 0: llama2_cpu_count(). Never changes a bit of the file */
+  int32_t replace;       /* 1: a file of that name is replaced, once the new one is whole */
+  /* NULL, or called now and then on the calling thread, and at the end; bytes of the new file. Not 0: it is cancelled. */
+  int (*progress)(void *context, uint64_t done, uint64_t total);
+  void *progress_context;
+  /* NULL, or called for each tensor once it is written. Not 0: it is cancelled. */
+  int (*tensor)(void *context, const llama2_quantized *tensor);
+  void *tensor_context;
+} llama2_quantize_options;
+
+typedef struct llama2_quantize_result {
+  uint64_t bytes_in, bytes_out; /* of the files */
+  int32_t tensors;
+  char tokenizer[4352]; /* path of the file that the new one's tokenizer is from; empty: it has none */
+} llama2_quantize_result;
+
+/* Options that ask for q8_0, and else for nothing: all defaults. */
+LLAMA2_API llama2_quantize_options llama2_quantize_defaults(void);
+
+/* Writes the checkpoint `in` as a GGUF file `out`, its matrices quantised; vectors stay float32. Takes any checkpoint that
+ * can be loaded, quantised ones too: tensors that have the wanted type are copied as they lie, others are quantised from
+ * what they stand for. One tensor of the checkpoint and a few megabytes are in memory at a time. The file is written
+ * under another name and takes its own when it is whole; after a failure nothing is left of it. Safe on untrusted files.
+ * Errors: ARGUMENT (also that `out` is `in`), IO (with EEXIST where `out` is there and is not to be replaced, with
+ * ENOSPC where there is no room), FORMAT, TOKENIZER, MEMORY, CANCELLED, NUMERIC (a value that is not finite). */
+LLAMA2_API llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
+                                              llama2_quantize_result *result);
 
 /* Sessions. */
 

@@ -22,22 +22,38 @@ from llama2py.errors import (
     InvalidArgumentError,
     Llama2Error,
     NumericError,
+    TargetExistsError,
     TextError,
     TokenizerError,
 )
-from llama2py.info import ModelInfo, Plan, describe, plan
+from llama2py.info import (
+    ArrayInfo,
+    Contents,
+    ModelInfo,
+    Plan,
+    TensorInfo,
+    TypeTotal,
+    VocabularyInfo,
+    describe,
+    inspect,
+    plan,
+)
 from llama2py.limits import Limits, measure_limits
 from llama2py.llama import Llama, generate
 from llama2py.perplexity import Perplexity, perplexity
+from llama2py.quantize import QUANTIZE_TYPES, QuantizedTensor, QuantizeResult, quantize
 from llama2py.result import Chunk, FinishReason, Result
 from llama2py.stream import Stream
 from llama2py.tokenizer import Tokenizer
 
 __all__ = [
+    "QUANTIZE_TYPES",
+    "ArrayInfo",
     "CancelledError",
     "CheckpointError",
     "Chunk",
     "ClosedError",
+    "Contents",
     "ContextOverflowError",
     "DeviceError",
     "FileError",
@@ -52,18 +68,26 @@ __all__ = [
     "NumericError",
     "Perplexity",
     "Plan",
+    "QuantizeResult",
+    "QuantizedTensor",
     "Result",
     "Stream",
+    "TargetExistsError",
+    "TensorInfo",
     "TextError",
     "Tokenizer",
     "TokenizerError",
+    "TypeTotal",
+    "VocabularyInfo",
     "__version__",
     "cpu_count",
     "describe",
     "generate",
+    "inspect",
     "measure_limits",
     "perplexity",
     "plan",
+    "quantize",
 ]
 
 __version__ = version()

@@ -32,6 +32,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations())
 ffibuilder.cdef('extern "Python" int llama2py_poll(void *context);')
 ffibuilder.cdef('extern "Python" int llama2py_progress(void *context, uint64_t done, uint64_t total);')
+ffibuilder.cdef('extern "Python" int llama2py_quantized(void *context, const llama2_quantized *tensor);')
 ffibuilder.set_source(
     "llama2py._llama2",
     '#include "llama2.h"',

@@ -6,6 +6,7 @@ Private. Nothing here takes a lock for computing: a session belongs to one calle
 from __future__ import annotations
 
 import errno
+import itertools
 import operator
 import os
 import threading
@@ -51,6 +52,10 @@ _ERRORS: dict[int, type[errors.Llama2Error]] = {
     lib.LLAMA2_ERR_DEVICE: errors.DeviceError,
     lib.LLAMA2_ERR_NUMERIC: errors.NumericError,
 }
+_FILE_ERRORS: dict[int, type[errors.FileError]] = {
+    errno.ENOENT: errors.FileMissingError,
+    errno.EEXIST: errors.TargetExistsError,
+}
 
 
 def _string(text: Any) -> str:
@@ -69,8 +74,7 @@ def _check(status: int, path: StrPath | None = None) -> None:
     if isinstance(error, errors.InsufficientMemoryError | errors.ContextOverflowError):
         error.required, error.available = last.required, last.available
     elif isinstance(error, errors.FileError):
-        if last.system == errno.ENOENT:
-            error = errors.FileMissingError(message)
+        error = _FILE_ERRORS.get(last.system, errors.FileError)(message)
         error.errno = int(last.system) or None
         error.filename = None if path is None else os.fspath(path)
     raise error
@@ -127,6 +131,17 @@ ffi.def_extern(name="llama2py_poll", error=1, onerror=_keep_interrupt)(_poll)
 ffi.def_extern(name="llama2py_progress", error=1, onerror=_keep_interrupt)(_tell_progress)
 
 
+def _tell_quantized(context: Any, tensor: Any) -> int:
+    told = ffi.from_handle(context)
+    name = bytes(ffi.string(tensor.name)).decode("utf-8", "replace")
+    dtypes = [_string(lib.llama2_dtype_name(dtype)) for dtype in (tensor.had, tensor.wanted, tensor.dtype)]
+    told(name, *dtypes, int(tensor.values), int(tensor.bytes))
+    return 0
+
+
+ffi.def_extern(name="llama2py_quantized", error=1, onerror=_keep_interrupt)(_tell_quantized)
+
+
 def _check_computed(status: int, path: StrPath | None = None) -> None:
     error = _interrupt.__dict__.pop("error", None)
     if error is not None:
@@ -145,6 +160,87 @@ def limits(isa: str | None, threads: int | None, size: int) -> dict[str, Any]:
     _check(lib.llama2_limits_measure(_isa_name(isa), _option("threads", threads), size, found))
     values = {name: getattr(found, name) for name, _ in ffi.typeof("llama2_limits").fields}
     return values | {"isa": _string(found.isa)}
+
+
+# Files.
+
+_Walk: TypeAlias = tuple[dict[str, Any], dict[str, Any], list[tuple[str, str, tuple[int, ...], int]]]
+_KINDS = {lib.LLAMA2_VALUE_FLOAT: "float", lib.LLAMA2_VALUE_BOOL: "bool", lib.LLAMA2_VALUE_TEXT: "text"}
+_KINDS |= {lib.LLAMA2_VALUE_INT: "int", lib.LLAMA2_VALUE_UINT: "int", lib.LLAMA2_VALUE_ARRAY: "array"}
+
+
+def _text(data: Any, n: int) -> str:
+    return bytes(ffi.buffer(data, n)).decode("utf-8", "replace")
+
+
+def _value(key: Any) -> int | float | bool | str | tuple[str, int]:
+    if key.kind == lib.LLAMA2_VALUE_UINT:
+        return int(key.integer) % 2**64
+    if key.kind == lib.LLAMA2_VALUE_BOOL:
+        return bool(key.integer)
+    if key.kind == lib.LLAMA2_VALUE_FLOAT:
+        return float(key.number)
+    if key.kind == lib.LLAMA2_VALUE_TEXT:
+        return _text(key.text, key.n)
+    if key.kind == lib.LLAMA2_VALUE_ARRAY:
+        return _KINDS[key.items], int(key.n)
+    return int(key.integer)
+
+
+def inspect(path: StrPath) -> _Walk:
+    """The fields of llama2_file_info; keys, arrays as (items, length); tensors as (name, type, shape, bytes)."""
+    opened = ffi.new("llama2_file **")
+    _check(lib.llama2_file_open(_path(path), opened), path)
+    file = ffi.gc(opened[0], lib.llama2_file_free)
+    info = lib.llama2_file_describe(file)
+    fields: dict[str, Any] = {"format": _string(info.format)}
+    fields |= {name: int(getattr(info, name)) for name in ("bytes", "alignment", "n_keys", "n_tensors", "parts")}
+    keys = (lib.llama2_file_key(file, index) for index in range(info.n_keys))
+    metadata = {_text(key.name, key.name_bytes): _value(key) for key in keys}
+    walked = (lib.llama2_file_tensor(file, index) for index in range(info.n_tensors))
+    tensors = [
+        (_text(t.name, t.name_bytes), _string(t.dtype_name).lower(), tuple(t.dims[0 : t.n_dims])[::-1], int(t.bytes))
+        for t in walked
+    ]
+    ffi.release(file)
+    return fields, metadata, tensors
+
+
+def quantize_types() -> tuple[str, ...]:
+    """What quantize() can quantise to."""
+    names = (lib.llama2_quantize_type(index) for index in itertools.count())
+    return tuple(_string(name) for name in itertools.takewhile(lambda name: name != ffi.NULL, names))
+
+
+def quantize(
+    source: StrPath,
+    target: StrPath,
+    *,
+    type: str,
+    tokenizer: StrPath | None,
+    threads: int | None,
+    replace: bool,
+    progress: Callable[[int, int], object] | None,
+    tensor: Callable[[str, str, str, str, int, int], object],
+) -> dict[str, Any]:
+    """The fields of llama2_quantize_result. tensor: told name, dtype before, wanted and now, values, bytes."""
+    if not isinstance(type, str) or "\0" in type:
+        raise errors.InvalidArgumentError(f"type is {type!r}; expected one of {', '.join(quantize_types())}")
+    options = ffi.new("llama2_quantize_options *", lib.llama2_quantize_defaults())
+    kept = ffi.new("char[]", type.encode("utf-8", "replace")), ffi.new_handle(progress), ffi.new_handle(tensor)
+    options.type, options.progress_context, options.tensor_context = kept
+    options.progress, options.tensor = lib.llama2py_progress, lib.llama2py_quantized
+    named = ffi.NULL if tokenizer is None else ffi.new("char[]", _path(tokenizer))
+    options.tokenizer = named
+    options.threads = _option("threads", threads)
+    options.replace = bool(replace)
+    result = ffi.new("llama2_quantize_result *")
+    status = lib.llama2_quantize_file(_path(source), _path(target), options, result)
+    message = _string(lib.llama2_last_error().message)
+    paths = (path for path in (source, target, tokenizer) if path and message.startswith(f"{os.fspath(path)}: "))
+    _check_computed(status, next(paths, None))
+    values = {name: int(getattr(result, name)) for name in ("bytes_in", "bytes_out")}
+    return values | {"tokenizer": os.fsdecode(ffi.string(result.tokenizer)) or None}
 
 
 # Models and sessions.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["StreamError", "UsageError", "loading", "progress_bar", "size", "table", "tell", "write"]
+__all__ = ["StreamError", "UsageError", "loading", "plain", "progress_bar", "size", "table", "tell", "write"]
 
 
 class UsageError(Exception):
@@ -65,10 +65,17 @@ def loading(name: str) -> contextlib.AbstractContextManager[Callable[[int, int],
 
 def size(n: int) -> str:
     """Bytes, as people read them."""
-    return f"{n / 2**30:.2f} GiB" if n >= 2**30 else f"{n / 2**20:.1f} MiB"
+    if n >= 2**30:
+        return f"{n / 2**30:.2f} GiB"
+    return f"{n / 2**20:.1f} MiB" if n >= 2**20 else f"{n / 2**10:.1f} KiB"
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
     """Names and values in two columns."""
     width = max(len(name) for name, _ in rows)
     return "".join(f"{name:<{width}}  {value}\n" for name, value in rows)
+
+
+def plain(text: str) -> str:
+    """A file's own words without what would play with the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,4 +1,4 @@
-"""The command line: run, info, fit, bench, eval.
+"""The command line: run, info, fit, quantize, bench, eval.
 
 A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130.
 """
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from llama2py import _cmd_bench, _cmd_eval, _core
+from llama2py import _cmd_bench, _cmd_eval, _cmd_info, _cmd_quantize, _core
 from llama2py._terminal import StreamError, UsageError, loading, size, table, tell, write
 from llama2py.chat import Chat
 from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
-from llama2py.info import Plan, describe, plan
+from llama2py.info import Plan, plan
 from llama2py.llama import Llama
 from llama2py.stream import peak_memory
 
@@ -90,15 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_sizes(run, batch=False)
     run.add_argument("--json", action="store_true", help="print one JSON object when done, instead of the text")
 
-    info = command("info", _info, "describe a checkpoint", "llama2py info stories15M.bin")
-    info.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
-    info.add_argument("--json", action="store_true", help="print a JSON object")
+    _cmd_info.register(command)
 
     fit = command("fit", _fit, "say whether a checkpoint fits in memory", "llama2py fit llama2_7b.bin --quant q8_0")
     fit.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
     _add_sizes(fit, batch=True)
     fit.add_argument("--json", action="store_true", help="print a JSON object")
 
+    _cmd_quantize.register(command)
     _cmd_bench.register(command, _add_sizes)
     _cmd_eval.register(command, _add_sizes)
     return parser
@@ -234,30 +233,7 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
     return code
 
 
-# Info and fit.
-
-
-def _info(args: argparse.Namespace) -> int:
-    info = describe(args.checkpoint)
-    if args.json:
-        write(f"{json.dumps(asdict(info))}\n")
-        return 0
-    classifier = "the embedding" if info.shared_classifier else "its own"
-    rows = [
-        ("file", args.checkpoint),
-        ("format", info.format),
-        ("architecture", info.architecture),
-        ("parameters", f"{info.parameters:,}"),
-        ("layers", str(info.n_layers)),
-        ("dim", f"{info.dim}, feed-forward {info.hidden_dim}"),
-        ("heads", f"{info.n_heads} of width {info.head_dim}; {info.n_kv_heads} of keys and values"),
-        ("vocabulary", f"{info.vocab_size:,}, classifier {classifier}"),
-        ("context", f"{info.context:,} tokens; rotary scaling {info.rope_scaling}"),
-        ("matrices", info.dtype),
-        ("size", f"{size(info.file_bytes)} in the file, {size(info.weight_bytes)} in memory"),
-    ]
-    write(table(rows))
-    return 0
+# Fit.
 
 
 def _fit(args: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ __all__ = [
     "InvalidArgumentError",
     "Llama2Error",
     "NumericError",
+    "TargetExistsError",
     "TextError",
     "TokenizerError",
 ]
@@ -47,13 +48,17 @@ class InvalidArgumentError(Llama2Error, ValueError):
 
 
 class FileError(Llama2Error, OSError):
-    """A file cannot be opened or read."""
+    """A file cannot be opened, read or written."""
 
     status = 2
 
 
 class FileMissingError(FileError, FileNotFoundError):
     """There is no such file."""
+
+
+class TargetExistsError(FileError, FileExistsError):
+    """There is a file of that name already, and it was not asked to replace it."""
 
 
 class CheckpointError(Llama2Error):
@@ -106,6 +111,6 @@ class DeviceError(Llama2Error):
 
 
 class NumericError(Llama2Error):
-    """The model gave logits that are not finite numbers."""
+    """The model gave logits, or has weights, that are not finite numbers."""
 
     status = 10

@@ -1,13 +1,32 @@
-"""What a checkpoint is, and what running it takes."""
+"""What a checkpoint is, what is in its file, and what running it takes."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias
 
 from llama2py import _core
 from llama2py._core import StrPath
 
-__all__ = ["ModelInfo", "Plan", "describe", "plan"]
+__all__ = [
+    "ArrayInfo",
+    "Contents",
+    "MetadataValue",
+    "ModelInfo",
+    "Plan",
+    "TensorInfo",
+    "TypeTotal",
+    "VocabularyInfo",
+    "describe",
+    "inspect",
+    "plan",
+    "totals",
+]
+
+_NO_ID = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,120 @@ class Plan:
     def fits(self) -> bool:
         """Whether the memory that is free now suffices."""
         return self.total <= self.available
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """An array in a file's metadata. items: what they are: "int", "float", "bool", "text" or "array"."""
+
+    items: str
+    length: int
+
+
+MetadataValue: TypeAlias = int | float | bool | str | ArrayInfo
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor in a file, under its name in GGUF."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+
+    @property
+    def values(self) -> int:
+        """How many there are."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class TypeTotal:
+    """What there is of a type."""
+
+    tensors: int = 0
+    values: int = 0
+    bytes: int = 0
+
+
+def totals(tensors: Iterable[tuple[str, int, int]]) -> dict[str, TypeTotal]:
+    """What there is of each type among tensors of (type, values, bytes), the most bytes first."""
+    found: dict[str, TypeTotal] = {}
+    for dtype, values, size in tensors:
+        before = found.get(dtype, TypeTotal())
+        found[dtype] = TypeTotal(before.tensors + 1, before.values + values, before.bytes + size)
+    return dict(sorted(found.items(), key=lambda item: -item[1].bytes))
+
+
+@dataclass(frozen=True)
+class VocabularyInfo:
+    """What a GGUF file says of its tokenizer. special: ids by name, as in {"bos": 1}."""
+
+    model: str
+    pre: str | None
+    vocab_size: int
+    special: dict[str, int]
+    chat_template: bool
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a file, whether or not it can be run. metadata: a GGUF file's keys; llama2.c's checkpoint has none."""
+
+    path: str
+    format: str
+    file_bytes: int
+    alignment: int
+    parts: int
+    metadata: dict[str, MetadataValue]
+    tensors: list[TensorInfo]
+
+    @property
+    def types(self) -> dict[str, TypeTotal]:
+        """What there is of each type, the most bytes first."""
+        return totals((tensor.dtype, tensor.values, tensor.bytes) for tensor in self.tensors)
+
+    @property
+    def hyperparameters(self) -> dict[str, MetadataValue]:
+        """What the metadata says of the architecture, by what follows its name."""
+        prefix = f"{self.metadata.get('general.architecture')}."
+        return {key.removeprefix(prefix): value for key, value in self.metadata.items() if key.startswith(prefix)}
+
+    @property
+    def vocabulary(self) -> VocabularyInfo | None:
+        """The tokenizer in the file, if there is one."""
+        said = {key.removeprefix("tokenizer."): value for key, value in self.metadata.items()}
+        tokens = said.get("ggml.tokens")
+        if not isinstance(tokens, ArrayInfo):
+            return None
+        pre = said.get("ggml.pre")
+        special = {
+            key.removeprefix("ggml.").removesuffix("_token_id"): value
+            for key, value in said.items()
+            if key.startswith("ggml.") and key.endswith("_token_id") and isinstance(value, int) and value != _NO_ID
+        }
+        return VocabularyInfo(
+            model=str(said.get("ggml.model")),
+            pre=None if pre is None else str(pre),
+            vocab_size=tokens.length,
+            special=special,
+            chat_template="chat_template" in said,
+        )
+
+
+def inspect(path: StrPath) -> Contents:
+    """Says what is in a file: a checkpoint, or a GGUF file of any architecture, or one without tensors."""
+    info, metadata, tensors = _core.inspect(path)
+    return Contents(
+        path=os.fspath(path),
+        format=info["format"],
+        file_bytes=info["bytes"],
+        alignment=info["alignment"],
+        parts=info["parts"],
+        metadata={key: ArrayInfo(*value) if isinstance(value, tuple) else value for key, value in metadata.items()},
+        tensors=[TensorInfo(*tensor) for tensor in tensors],
+    )
 
 
 def plan(

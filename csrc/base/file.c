@@ -33,7 +33,7 @@ llama2_status file_open(file_map *file, const char *path) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* NONBLOCK: a named pipe must not hang */
   if (fd < 0)
     return status_fail_system(LLAMA2_ERR_IO, errno, "%s: cannot open: %s", *path ? path : "''", strerror(errno));
-  struct stat st;
+  struct stat st = {0};
   llama2_status status = LLAMA2_OK;
   if (fstat(fd, &st) != 0) {
     status = status_fail_system(LLAMA2_ERR_IO, errno, "%s: cannot stat: %s", path, strerror(errno));
@@ -55,8 +55,15 @@ llama2_status file_open(file_map *file, const char *path) {
       ASAN_POISON_MEMORY_REGION(file->data + file->size, after_end(file->size));
     }
   }
+  file->device = (uint64_t)st.st_dev;
+  file->inode = (uint64_t)st.st_ino;
   close(fd);
   return status;
+}
+
+bool file_is(const file_map *file, const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && (uint64_t)st.st_dev == file->device && (uint64_t)st.st_ino == file->inode;
 }
 
 void file_close(file_map *file) {

@@ -1,7 +1,8 @@
-/* base/file: a file mapped for reading. */
+/* base/file: a file mapped for reading, and a file that is written under another name until it is whole. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,7 @@
 typedef struct file_map {
   const unsigned char *data; /* NULL when the file is empty */
   uint64_t size;
+  uint64_t device, inode; /* which file it is, whatever its name */
 } file_map;
 
 /* Maps the regular file at `path`. The status of a failure is LLAMA2_ERR_IO and the message names the file. */
@@ -18,6 +20,32 @@ void file_close(file_map *file);
 
 /* Says that data[0..n) inside the map will not be read again, so that it no longer counts as this process's memory. */
 void file_done(const file_map *file, const void *data, uint64_t n);
+
+/* Whether `path` leads to the file that is mapped. */
+bool file_is(const file_map *file, const char *path);
+
+/* A file in the making. It lies beside its place, so that taking its name is one step: until then whoever looks sees
+ * what was there before, and a process that is killed leaves a name that ends in ".part". */
+typedef struct file_out {
+  char *path, *temporary;
+  int fd;
+  bool replace;
+  uint64_t size; /* written so far */
+} file_out;
+
+/* `bytes`: what will be written. Refused where there is no room for them, where something is that is no regular file,
+ * and, unless `replace`, where there is a file. On success end it with file_out_end() or file_out_discard().
+ * Errors: IO, MEMORY. */
+llama2_status file_out_open(file_out *f, const char *path, uint64_t bytes, bool replace);
+
+/* Appends. Errors: IO; what was written stays until file_out_discard(). */
+llama2_status file_out_write(file_out *f, const void *data, uint64_t n);
+
+/* Has all of it on the disk, and gives it its name. After an error nothing is left of it. Errors: IO. */
+llama2_status file_out_end(file_out *f);
+
+/* Leaves nothing of it. */
+void file_out_discard(file_out *f);
 
 /* Little-endian values at any alignment. */
 static inline uint32_t load_u32(const unsigned char *p) {

@@ -13,7 +13,6 @@
 #define HEADER 24
 #define KEY_MAX 65535
 #define NESTING_MAX 8
-#define ALIGNMENT 32 /* where general.alignment does not say another */
 #define ALIGNMENT_MAX (1 << 16)
 #define PARTS_MAX 65535 /* what split.count can hold */
 
@@ -273,10 +272,10 @@ static int by_name(const void *a, const void *b) {
   return gguf_compare(((const gguf_info *)a)->name, ((const gguf_info *)b)->name);
 }
 
-static llama2_status read_alignment(const gguf_file *f, uint64_t *alignment) {
-  int64_t found = ALIGNMENT;
+static llama2_status read_alignment(gguf_file *f) {
+  int64_t found = GGUF_ALIGNMENT;
   if (gguf_find(f, "general.alignment")) RETURN_IF_FAILED(gguf_int(f, "general.alignment", 1, ALIGNMENT_MAX, &found));
-  *alignment = (uint64_t)found;
+  f->alignment = (uint64_t)found;
   if (found & (found - 1))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: general.alignment is %" PRId64 ", expected a power of two", f->path,
                        found);
@@ -284,16 +283,15 @@ static llama2_status read_alignment(const gguf_file *f, uint64_t *alignment) {
 }
 
 static llama2_status read_tensors(gguf_file *f, reader *r) {
-  uint64_t alignment = ALIGNMENT;
   void *table = NULL;
-  RETURN_IF_FAILED(read_alignment(f, &alignment));
+  RETURN_IF_FAILED(read_alignment(f));
   RETURN_IF_FAILED(new_table(f, r, TENSOR_MIN, sizeof(gguf_info), &table));
   f->tensors = table;
   for (r->index = 0; r->index < r->count; r->index++)
-    RETURN_IF_FAILED(read_tensor(r, alignment, &f->tensors[r->index]));
+    RETURN_IF_FAILED(read_tensor(r, f->alignment, &f->tensors[r->index]));
   f->n_tensors = r->count;
   qsort(f->tensors, (size_t)f->n_tensors, sizeof *f->tensors, by_place);
-  uint64_t data = size_round_up(r->at, alignment);
+  uint64_t data = size_round_up(r->at, f->alignment);
   const gguf_info *before = NULL;
   for (gguf_info *t = f->tensors; t < f->tensors + f->n_tensors; before = t++) {
     uint64_t offset = t->offset;
@@ -377,6 +375,7 @@ static llama2_status join(gguf_file *f, gguf_file *part) {
   if (tensors) f->tensors = tensors;
   if (!parts || !tensors) return no_memory(f, n * sizeof *tensors);
   memcpy(tensors + f->n_tensors, part->tensors, (size_t)part->n_tensors * sizeof *tensors);
+  for (uint64_t i = f->n_tensors; i < n; i++) tensors[i].part = f->n_parts;
   f->n_tensors = n;
   f->bytes += part->bytes;
   parts[f->n_parts++] = *part->parts;
@@ -470,13 +469,16 @@ bool gguf_tensor(const gguf_file *f, const char *name, tensor *t) {
   };
   const gguf_info *found =
       f->n_tensors ? bsearch(&wanted, f->tensors, (size_t)f->n_tensors, sizeof wanted, by_name) : NULL;
-  if (!found) return false;
-  *t = (tensor){.dtype = found->type,
-                .rows = found->dims[1] * found->dims[2] * found->dims[3],
-                .cols = found->dims[0],
-                .data = found->data,
-                .bytes = found->bytes};
-  return true;
+  if (found) *t = gguf_info_tensor(found);
+  return found != NULL;
+}
+
+tensor gguf_info_tensor(const gguf_info *info) {
+  return (tensor){.dtype = info->type,
+                  .rows = info->dims[1] * info->dims[2] * info->dims[3],
+                  .cols = info->dims[0],
+                  .data = info->data,
+                  .bytes = info->bytes};
 }
 
 void gguf_done(const gguf_file *f, const tensor *t) {

@@ -14,6 +14,7 @@
 #include "format/dtype.h"
 
 #define GGUF_DIMS 4
+#define GGUF_ALIGNMENT 32 /* where general.alignment does not say another */
 
 /* Types of values, numbered as in files.
  *
@@ -63,6 +64,7 @@ typedef struct gguf_info {
   int64_t dims[GGUF_DIMS]; /* the one that varies fastest first; 1 beyond n_dims */
   int32_t n_dims;
   int32_t type;    /* ggml's number of it */
+  int32_t part;    /* of the file, from 0 */
   uint64_t offset; /* of its data in the file that has it */
   uint64_t bytes;
   const unsigned char *data;
@@ -73,6 +75,7 @@ typedef struct gguf_file {
   int32_t version;
   int32_t n_parts;
   uint64_t bytes;      /* of all parts */
+  uint64_t alignment;  /* of tensors' data, in the first part */
   file_map *parts;     /* (n_parts) */
   gguf_entry *entries; /* (n_entries) by key; of the first part */
   uint64_t n_entries;
@@ -117,6 +120,9 @@ typedef struct gguf_walk {
 gguf_walk gguf_items(const gguf_value *array);
 bool gguf_next(gguf_walk *walk, gguf_value *item);
 
+/* The first byte after a value. */
+const unsigned char *gguf_value_end(const gguf_value *v);
+
 /* A name for a message: at most 63 bytes, what is not printable ASCII replaced. */
 typedef struct gguf_quoted {
   char text[64];
@@ -129,6 +135,7 @@ gguf_quoted gguf_quote(gguf_text text);
 /* False where there is no such tensor. All dimensions but the first make the rows. t->dtype is ggml's number of the
  * type, which dtype_find() need not know. */
 bool gguf_tensor(const gguf_file *f, const char *name, tensor *t);
+tensor gguf_info_tensor(const gguf_info *info);
 
 /* ggml's name for the type of a tensor. */
 const char *gguf_dtype_name(int32_t dtype);

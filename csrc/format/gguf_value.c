@@ -54,19 +54,22 @@ bool gguf_next(gguf_walk *walk, gguf_value *item) {
     item->items = load_i32(walk->at);
     item->n = load_u64(walk->at + 4);
     item->data = walk->at + 12;
-    gguf_walk inner = gguf_items(item);
-    if (gguf_type_bytes(inner.type)) {
-      inner.at += inner.left * gguf_type_bytes(inner.type);
-    } else {
-      gguf_value skipped;
-      while (gguf_next(&inner, &skipped))
-        ;
-    }
-    walk->at = inner.at;
+    walk->at = gguf_value_end(item);
   } else {
     walk->at += gguf_type_bytes(item->type);
   }
   return true;
+}
+
+const unsigned char *gguf_value_end(const gguf_value *v) {
+  if (v->type == GGUF_STRING) return v->data + v->n;
+  if (v->type != GGUF_ARRAY) return v->data + gguf_type_bytes(v->type);
+  if (gguf_type_bytes(v->items)) return v->data + v->n * gguf_type_bytes(v->items);
+  gguf_value skipped;
+  gguf_walk walk = gguf_items(v);
+  while (gguf_next(&walk, &skipped))
+    ;
+  return walk.at;
 }
 
 /* Numbers. */

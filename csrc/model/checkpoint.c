@@ -33,11 +33,25 @@ static uint64_t count_parameters(const checkpoint *c) {
   return n;
 }
 
-static llama2_status open_llama2c(checkpoint *c, const char *path) {
+llama2_status checkpoint_open_file(checkpoint *c, const char *path) {
   static const char *const formats[] = {"llama2.c v0", "llama2.c v1", "llama2.c v2"};
-  RETURN_IF_FAILED(llama2c_open(&c->llama2c, path));
-  const llama2c_file *f = &c->llama2c;
-  c->config = (config){
+  memset(c, 0, sizeof *c);
+  c->is_gguf = gguf_recognise(path);
+  c->architecture = "llama";
+  if (c->is_gguf) {
+    RETURN_IF_FAILED(gguf_open(&c->gguf, path));
+    c->format = c->gguf.version == 2 ? "GGUF v2" : "GGUF v3";
+    c->bytes = c->gguf.bytes;
+  } else {
+    RETURN_IF_FAILED(llama2c_open(&c->llama2c, path));
+    c->format = formats[c->llama2c.version];
+    c->bytes = c->llama2c.file.size;
+  }
+  return LLAMA2_OK;
+}
+
+static config from_llama2c(const llama2c_file *f) {
+  return (config){
       .dim = f->dim,
       .hidden_dim = f->hidden_dim,
       .n_layers = f->n_layers,
@@ -52,27 +66,20 @@ static llama2_status open_llama2c(checkpoint *c, const char *path) {
       .rope_scaling = {.magnitude = 1},
       .shared_classifier = f->shared_classifier,
   };
-  c->architecture = "llama";
-  c->format = formats[f->version];
-  c->bytes = f->file.size;
-  return LLAMA2_OK;
-}
-
-static llama2_status open_gguf(checkpoint *c, const char *path) {
-  RETURN_IF_FAILED(gguf_open(&c->gguf, path));
-  c->format = c->gguf.version == 2 ? "GGUF v2" : "GGUF v3";
-  c->bytes = c->gguf.bytes;
-  llama2_status status = from_gguf(c);
-  if (status != LLAMA2_OK) gguf_close(&c->gguf);
-  return status;
 }
 
 llama2_status checkpoint_open(checkpoint *c, const char *path) {
-  memset(c, 0, sizeof *c);
-  c->is_gguf = gguf_recognise(path);
-  RETURN_IF_FAILED(c->is_gguf ? open_gguf(c, path) : open_llama2c(c, path));
-  c->parameters = count_parameters(c);
-  return LLAMA2_OK;
+  RETURN_IF_FAILED(checkpoint_open_file(c, path));
+  llama2_status status = LLAMA2_OK;
+  if (c->is_gguf)
+    status = from_gguf(c);
+  else
+    c->config = from_llama2c(&c->llama2c);
+  if (status != LLAMA2_OK)
+    checkpoint_close(c);
+  else
+    c->parameters = count_parameters(c);
+  return status;
 }
 
 void checkpoint_close(checkpoint *c) {

@@ -53,6 +53,9 @@ typedef struct checkpoint {
 llama2_status checkpoint_open(checkpoint *c, const char *path);
 void checkpoint_close(checkpoint *c);
 
+/* The same, whatever is in a GGUF file: config and parameters are not filled. */
+llama2_status checkpoint_open_file(checkpoint *c, const char *path);
+
 /* Whether there is a tensor of a role. A layer has what the others have. The classifier: one of its own. */
 bool checkpoint_has(const checkpoint *c, role role);
 

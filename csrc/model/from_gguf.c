@@ -247,6 +247,10 @@ bool from_gguf_has(const checkpoint *c, role role) {
   return gguf_tensor(&c->gguf, name_of(role, 0).text, &t);
 }
 
+void from_gguf_name(role role, int32_t layer, char *name, size_t capacity) {
+  snprintf(name, capacity, "%s", name_of(role, layer).text);
+}
+
 tensor from_gguf_tensor(const checkpoint *c, role role, int32_t layer) {
   tensor t = {0};
   bool shared = role == ROLE_CLASSIFIER && c->config.shared_classifier;

@@ -14,6 +14,9 @@ llama2_status from_gguf(checkpoint *c);
 /* Of what from_gguf() has checked. */
 bool from_gguf_has(const checkpoint *c, role role);
 
+/* What GGUF calls a role's tensor; 32 bytes always suffice. */
+void from_gguf_name(role role, int32_t layer, char *name, size_t capacity);
+
 /* The tensor of a role; from_gguf() has found it. */
 tensor from_gguf_tensor(const checkpoint *c, role role, int32_t layer);
 

@@ -76,16 +76,27 @@ static llama2_status copy_file(const char *path, unsigned char **data, uint64_t 
   return status;
 }
 
-static llama2_status build(const char *path, const unsigned char *data, int32_t count, llama2_tokenizer **tokenizer) {
-  vocabulary_piece *pieces = mem_new((size_t)count, sizeof *pieces);
-  if (!pieces)
-    return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)count * sizeof *pieces, mem_available(),
+void tokenizer_bin_close(tokenizer_bin *b) {
+  mem_free(b->pieces);
+  mem_free(b->data);
+  memset(b, 0, sizeof *b);
+}
+
+static llama2_status read_pieces(tokenizer_bin *b, const char *path, int32_t vocab_size, uint64_t size) {
+  int32_t count;
+  RETURN_IF_FAILED(count_entries(b->data, size, path, vocab_size, &count));
+  if (vocab_size && count != vocab_size)
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %s%d tokens, but the model has %d; it belongs to another model",
+                       path, count > vocab_size ? "at least " : "", count, vocab_size);
+  b->pieces = mem_new((size_t)count, sizeof *b->pieces);
+  if (!b->pieces)
+    return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)count * sizeof *b->pieces, mem_available(),
                              "%s: no memory for its %d tokens", path, count);
-  read_entries(pieces, count, data);
-  vocabulary v = {
+  read_entries(b->pieces, count, b->data);
+  b->vocabulary = (vocabulary){
       .path = path,
       .model = {"llama", 5},
-      .pieces = pieces,
+      .pieces = b->pieces,
       .n_pieces = (uint64_t)count,
       .unknown = UNKNOWN,
       .bos = count > BOS ? BOS : VOCABULARY_NONE,
@@ -95,22 +106,22 @@ static llama2_status build(const char *path, const unsigned char *data, int32_t 
       .add_space = VOCABULARY_YES,
       .plain = true,
   };
-  llama2_status status = tokenizer_build(&v, tokenizer);
-  mem_free(pieces);
+  return LLAMA2_OK;
+}
+
+llama2_status tokenizer_bin_open(tokenizer_bin *b, const char *path, int32_t vocab_size) {
+  uint64_t size;
+  memset(b, 0, sizeof *b);
+  llama2_status status = copy_file(path, &b->data, &size);
+  if (status == LLAMA2_OK) status = read_pieces(b, path, vocab_size, size);
+  if (status != LLAMA2_OK) tokenizer_bin_close(b);
   return status;
 }
 
 llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
-  unsigned char *data = NULL;
-  uint64_t size;
-  int32_t count;
-  llama2_status status = copy_file(path, &data, &size);
-  if (status == LLAMA2_OK) status = count_entries(data, size, path, vocab_size, &count);
-  if (status == LLAMA2_OK && vocab_size && count != vocab_size)
-    status =
-        status_fail(LLAMA2_ERR_TOKENIZER, "%s: holds %s%d tokens, but the model has %d; it belongs to another model",
-                    path, count > vocab_size ? "at least " : "", count, vocab_size);
-  if (status == LLAMA2_OK) status = build(path, data, count, tokenizer);
-  mem_free(data);
+  tokenizer_bin b;
+  RETURN_IF_FAILED(tokenizer_bin_open(&b, path, vocab_size));
+  llama2_status status = tokenizer_build(&b.vocabulary, tokenizer);
+  tokenizer_bin_close(&b);
   return status;
 }

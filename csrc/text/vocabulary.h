@@ -54,4 +54,16 @@ int32_t vocabulary_guess(text_span text);
 /* Refuses what does not fit together with LLAMA2_ERR_TOKENIZER, and names what. Safe on untrusted texts and numbers. */
 llama2_status tokenizer_build(const vocabulary *v, llama2_tokenizer **tokenizer);
 
+/* llama2.c's tokenizer.bin, copied into memory. */
+typedef struct tokenizer_bin {
+  unsigned char *data;
+  vocabulary_piece *pieces;
+  vocabulary vocabulary; /* what it says; its texts point into data */
+} tokenizer_bin;
+
+/* vocab_size: what it must hold, or 0. `path` is kept. On success close with tokenizer_bin_close().
+ * Errors: IO, TOKENIZER, MEMORY. */
+llama2_status tokenizer_bin_open(tokenizer_bin *b, const char *path, int32_t vocab_size);
+void tokenizer_bin_close(tokenizer_bin *b);
+
 #endif

@@ -1,11 +1,13 @@
 /* test_alloc: each allocation of the library fails in turn. GGUF files are in test_alloc_gguf.c. */
 #include "fail_each.h"
 
+#include <unistd.h>
+
 /* A small model and its tokenizer. */
 
 enum { DIM = 48, HIDDEN = 40, LAYERS = 2, HEADS = 3, VOCAB = 40, CONTEXT = 64, GROUP = 48 };
 
-static char model_v0[256], model_v2[256], tokenizer_file[256];
+static char model_v0[256], model_v2[256], model_gguf[256], tokenizer_file[256];
 
 static void put(unsigned char **at, const void *data, size_t n) {
   memcpy(*at, data, n);
@@ -141,6 +143,47 @@ static llama2_status try_encode(void) {
   return status;
 }
 
+static int count_tensor(void *context, const llama2_quantized *tensor) {
+  CHECK(tensor->bytes > 0 && strlen(tensor->name) > 0);
+  ++*(int *)context;
+  return 0;
+}
+
+static llama2_status try_quantize(const char *path, const char *out, const char *named) {
+  llama2_quantize_options options = llama2_quantize_defaults();
+  llama2_quantize_result result = {0};
+  int tensors = 0;
+  options.tokenizer = named;
+  options.threads = 2;
+  options.tensor = count_tensor;
+  options.tensor_context = &tensors;
+  llama2_status status = llama2_quantize_file(path, out, &options, &result);
+  CHECK(access(out, F_OK) == (status == LLAMA2_OK ? 0 : -1));
+  CHECK((result.bytes_out > 0) == (status == LLAMA2_OK) && (status != LLAMA2_OK || result.tensors == tensors));
+  CHECK(remove(out) == (status == LLAMA2_OK ? 0 : -1));
+  return status;
+}
+
+static llama2_status try_quantize_llama2c(void) {
+  char out[300];
+  snprintf(out, sizeof out, "%s.gguf", model_v2);
+  return try_quantize(model_v2, out, tokenizer_file);
+}
+
+static llama2_status try_quantize_gguf(void) {
+  char out[300];
+  snprintf(out, sizeof out, "%s.new", model_gguf);
+  return try_quantize(model_gguf, out, NULL);
+}
+
+static llama2_status try_file(void) {
+  llama2_file *file = NULL;
+  llama2_status status = llama2_file_open(model_gguf, &file);
+  CHECK((file != NULL) == (status == LLAMA2_OK));
+  llama2_file_free(file);
+  return status;
+}
+
 int main(void) {
   const struct {
     const char *name;
@@ -154,10 +197,19 @@ int main(void) {
       {"session",           try_session,           3},
       {"tokenizer",         try_tokenizer,         4},
       {"encode",            try_encode,            3},
+      {"quantise",          try_quantize_llama2c,  8},
+      {"quantise GGUF",     try_quantize_gguf,     8},
+      {"file",              try_file,              4},
   };
   write_model(model_v0, false);
   write_model(model_v2, true);
   write_tokenizer(tokenizer_file);
+  snprintf(model_gguf, sizeof model_gguf, "%.240s.gguf", model_v0);
+  llama2_quantize_options quantize = llama2_quantize_defaults();
+  llama2_quantize_result result;
+  quantize.tokenizer = tokenizer_file;
+  CHECK_THAT(llama2_quantize_file(model_v0, model_gguf, &quantize, &result) == LLAMA2_OK, "%s",
+             llama2_last_error()->message);
   llama2_model_options options = llama2_model_defaults();
   CHECK_THAT(llama2_model_load(model_v0, &options, NULL, &model) == LLAMA2_OK, "%s", llama2_last_error()->message);
   CHECK(llama2_tokenizer_load(tokenizer_file, VOCAB, &tokenizer) == LLAMA2_OK);
@@ -166,5 +218,6 @@ int main(void) {
   llama2_model_free(model);
   CHECK(alive == 0);
   CHECK(remove(model_v0) == 0 && remove(model_v2) == 0 && remove(tokenizer_file) == 0);
+  CHECK(remove(model_gguf) == 0);
   return checks_end("test_alloc");
 }
