@@ -45,6 +45,14 @@ static bool has_amx(void) {
   return false;
 #endif
 }
+#elif defined(KERNELS_ARM)
+#include <sys/auxv.h>
+
+#define DOT_PRODUCTS (1ul << 20) /* HWCAP_ASIMDDP, which older headers lack */
+
+static bool has_neon(void) {
+  return getauxval(AT_HWCAP) & DOT_PRODUCTS;
+}
 #endif
 
 static bool has_scalar(void) {
@@ -60,6 +68,8 @@ static const struct {
     {&kernels_amx,    has_amx   },
     {&kernels_avx512, has_avx512},
     {&kernels_avx2,   has_avx2  },
+#elif defined(KERNELS_ARM)
+    {&kernels_neon, has_neon},
 #endif
     {&kernels_scalar, has_scalar},
 };
@@ -94,6 +104,6 @@ llama2_status kernels_find(const char *isa, const kernels **found) {
     *found = known[i].table;
     return LLAMA2_OK;
   }
-  return status_fail(LLAMA2_ERR_DEVICE, "%s: unknown instruction set '%s', expected scalar, avx2, avx512 or amx", from,
+  return status_fail(LLAMA2_ERR_DEVICE, "%s: unknown instruction set '%s', expected scalar, avx2, avx512, amx or neon", from,
                      isa);
 }
