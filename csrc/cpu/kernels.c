@@ -97,13 +97,12 @@ llama2_status kernels_find(const char *isa, const kernels **found) {
     return LLAMA2_OK;
   }
   for (size_t i = 0; i < N_KNOWN; i++) {
-    if (strcmp(known[i].table->isa, isa) != 0) continue;
-    if (!known[i].present())
-      return status_fail(LLAMA2_ERR_DEVICE, "%s: this processor lacks %s; the best it has is %s", from, isa,
-                         kernels_best());
+    if (strcmp(known[i].table->isa, isa) != 0 || !known[i].present()) continue;
     *found = known[i].table;
     return LLAMA2_OK;
   }
-  return status_fail(LLAMA2_ERR_DEVICE, "%s: unknown instruction set '%s', expected scalar, avx2, avx512, amx or neon", from,
-                     isa);
+  return status_fail(
+      LLAMA2_ERR_DEVICE,
+      "%s: this machine has no instruction set '%s'; the best it has, of scalar, avx2, avx512, amx and neon, is %s", from, isa,
+      kernels_best());
 }
