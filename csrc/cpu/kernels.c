@@ -46,12 +46,23 @@ static bool has_amx(void) {
 #endif
 }
 #elif defined(KERNELS_ARM)
+#if defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
-#define DOT_PRODUCTS (1ul << 20) /* HWCAP_ASIMDDP, which older headers lack */
-
+/* With the dot products of ARMv8.2. */
 static bool has_neon(void) {
-  return getauxval(AT_HWCAP) & DOT_PRODUCTS;
+#if defined(__linux__)
+  return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP, which older headers lack */
+#elif defined(__APPLE__)
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) == 0 && has;
+#else
+  return false;
+#endif
 }
 #endif
 
@@ -103,6 +114,6 @@ llama2_status kernels_find(const char *isa, const kernels **found) {
   }
   return status_fail(
       LLAMA2_ERR_DEVICE,
-      "%s: this machine has no instruction set '%s'; the best it has, of scalar, avx2, avx512, amx and neon, is %s", from, isa,
-      kernels_best());
+      "%s: this machine has no instruction set '%s'; the best it has, of scalar, avx2, avx512, amx and neon, is %s",
+      from, isa, kernels_best());
 }
