@@ -104,7 +104,6 @@ QEMU := qemu-aarch64 -L /usr/aarch64-linux-gnu
 test-neon: run $(VENV)/ready ## The tests in C for AArch64, in qemu, and the same logits and texts there as here
 	@$(MAKE) --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar BUILD=$(NEON) \
 	  EMULATOR="$(QEMU) -cpu max" $(NEON)/run $(NEON)/tests/logits test-c
-	$(QEMU) -cpu cortex-a57 $(NEON)/tests/test_kernels
 	LLAMA2PY_TEST_AARCH64="$(QEMU)" $(VENV)/bin/python -m pytest -q tests/py/test_law.py -k aarch64
 
 check: $(VENV)/ready ## Formatting, lint, types, and builds without a warning by gcc and clang
