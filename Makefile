@@ -5,11 +5,13 @@
 #   config=asan     address and undefined-behaviour sanitizers
 #   config=scalar   optimised, with the scalar kernels only: what a new architecture starts from
 #   config=fuzz     the sanitizers, and what libFuzzer needs to see of the code; by clang
+#   EMULATOR=...    what runs tests in C that are built for another machine
 
 config ?= release
 CC ?= cc
 PYTHON ?= python3
 V ?= 0
+EMULATOR :=
 
 BUILD := build/$(config)
 VENV := .venv
@@ -37,7 +39,7 @@ PACKAGE := pyproject.toml setup.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib story test test-c test-asan fuzz check format bench bench-peers clean FORCE
+.PHONY: all help lib story test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
 
 all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
 
@@ -100,7 +102,7 @@ test: run test-c $(VENV)/ready ## All tests; real checkpoints too where LLAMA2PY
 	$(VENV)/bin/python -m pytest
 
 test-c: $(C_TESTS) ## The tests in C, in the chosen config
-	@set -e; for t in $^; do $$t; done
+	@set -e; for t in $^; do $(EMULATOR) $$t; done
 
 test-asan: $(VENV)/ready ## The tests in C, the fuzz corpus and hostile input to ./run, under the sanitizers
 	@$(MAKE) --no-print-directory config=asan build/asan/run test-c $(FUZZ_TARGETS:%=build/asan/tests/fuzz_%)
@@ -117,6 +119,14 @@ fuzz: ## Hostile files made up for FUZZ_SECONDS (60) by clang's libFuzzer; what 
 	      "run it with build/fuzz/tests/fuzz_$$t FILE"; exit 1; }; \
 	  echo "fuzz $$t: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$t.log) files, none fails"; done
 
+NEON := build/neon
+QEMU := qemu-aarch64 -L /usr/aarch64-linux-gnu
+
+test-neon: run $(VENV)/ready ## The tests in C for AArch64, in qemu, and the same logits and texts there as here
+	@$(MAKE) --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar BUILD=$(NEON) \
+	  EMULATOR="$(QEMU) -cpu max" $(NEON)/run $(NEON)/tests/logits test-c
+	LLAMA2PY_TEST_AARCH64="$(QEMU)" $(VENV)/bin/python -m pytest -q tests/py/test_law.py -k aarch64
+
 check: $(VENV)/ready ## Formatting, lint, types, and builds without a warning by gcc and clang
 	@for f in $(C_FILES); do clang-format --assume-filename=x.c < $$f | diff -q - $$f > /dev/null || \
 	  { echo "$$f: not formatted; run make format"; exit 1; }; done
@@ -127,6 +137,11 @@ check: $(VENV)/ready ## Formatting, lint, types, and builds without a warning by
 	  echo "  $$cc config=$$c"; \
 	  $(MAKE) --no-print-directory CC=$$cc config=$$c BUILD=build/check/$$cc-$$c CFLAGS=-Werror \
 	    build/check/$$cc-$$c/run > /dev/null; done; done
+	@command -v aarch64-linux-gnu-gcc > /dev/null || { echo "  no aarch64-linux-gnu-gcc: not built for AArch64"; exit 0; }; \
+	set -e; for cc in aarch64-linux-gnu-gcc "clang --target=aarch64-linux-gnu"; do \
+	  echo "  $$cc"; \
+	  $(MAKE) --no-print-directory CC="$$cc" BUILD="build/check/$${cc%% *}-aarch64" CFLAGS=-Werror \
+	    "build/check/$${cc%% *}-aarch64/libllama2.a" > /dev/null; done
 
 format: $(VENV)/ready ## Format all sources
 	@for f in $(C_FILES); do clang-format --assume-filename=x.c < $$f > $$f.new && \

@@ -70,8 +70,8 @@ LLAMA2_API const char *llama2_version(void);
  * mask, its cgroup's quota rounded up), or OMP_NUM_THREADS if that is less. At least 1. */
 LLAMA2_API int32_t llama2_cpu_count(void);
 
-/* The name of the fastest instruction set this processor and its operating system support: "scalar", "avx2", "avx512".
- */
+/* The name of the fastest instruction set this processor and its operating system support: "scalar", "avx2", "avx512"
+ * (with VNNI), "neon" (with the dot products of ARMv8.2). */
 LLAMA2_API const char *llama2_isa_best(void);
 
 /* What the machine allows, per second. A multiply and an add count as two operations. */
@@ -122,8 +122,7 @@ typedef enum llama2_dtype {
 LLAMA2_API const char *llama2_dtype_name(int32_t dtype);
 
 typedef struct llama2_model_options {
-  const char
-      *isa; /* "scalar", "avx2", "avx512"; NULL: the environment's LLAMA2_ISA, else the best. Never changes a bit */
+  const char *isa;  /* "scalar", "avx2", ...; NULL: the environment's LLAMA2_ISA, else the best. Never changes a bit */
   int32_t quantize; /* LLAMA2_KEEP, or LLAMA2_Q8_0: quantise float matrices while loading; int8 ones stay as they are */
   int32_t threads;  /* threads that load; 0: llama2_cpu_count() */
   /* NULL, or called now and then on the loading thread, and at the end; bytes of the model in memory. Not 0: the load is

@@ -23,7 +23,7 @@ from llama2py._llama2 import ffi, lib
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
 QUANTIZE = {None: lib.LLAMA2_KEEP, "q8_0": lib.LLAMA2_Q8_0}
-ISAS = ("scalar", "avx2", "avx512")
+ISAS = ("scalar", "avx2", "avx512", "amx", "neon")
 FINISH_NONE: int = lib.LLAMA2_FINISH_NONE
 FINISH_STOP: int = lib.LLAMA2_FINISH_STOP
 

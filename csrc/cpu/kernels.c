@@ -45,6 +45,25 @@ static bool has_amx(void) {
   return false;
 #endif
 }
+#elif defined(KERNELS_ARM)
+#if defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+/* With the dot products of ARMv8.2. */
+static bool has_neon(void) {
+#if defined(__linux__)
+  return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP, which older headers lack */
+#elif defined(__APPLE__)
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) == 0 && has;
+#else
+  return false;
+#endif
+}
 #endif
 
 static bool has_scalar(void) {
@@ -60,6 +79,8 @@ static const struct {
     {&kernels_amx,    has_amx   },
     {&kernels_avx512, has_avx512},
     {&kernels_avx2,   has_avx2  },
+#elif defined(KERNELS_ARM)
+    {&kernels_neon, has_neon},
 #endif
     {&kernels_scalar, has_scalar},
 };
@@ -87,13 +108,12 @@ llama2_status kernels_find(const char *isa, const kernels **found) {
     return LLAMA2_OK;
   }
   for (size_t i = 0; i < N_KNOWN; i++) {
-    if (strcmp(known[i].table->isa, isa) != 0) continue;
-    if (!known[i].present())
-      return status_fail(LLAMA2_ERR_DEVICE, "%s: this processor lacks %s; the best it has is %s", from, isa,
-                         kernels_best());
+    if (strcmp(known[i].table->isa, isa) != 0 || !known[i].present()) continue;
     *found = known[i].table;
     return LLAMA2_OK;
   }
-  return status_fail(LLAMA2_ERR_DEVICE, "%s: unknown instruction set '%s', expected scalar, avx2, avx512 or amx", from,
-                     isa);
+  return status_fail(
+      LLAMA2_ERR_DEVICE,
+      "%s: this machine has no instruction set '%s'; the best it has, of scalar, avx2, avx512, amx and neon, is %s",
+      from, isa, kernels_best());
 }

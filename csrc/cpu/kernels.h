@@ -13,6 +13,8 @@
 
 #if defined(__x86_64__) && !defined(LLAMA2_SCALAR_ONLY)
 #define KERNELS_X86
+#elif defined(__aarch64__) && !defined(LLAMA2_SCALAR_ONLY)
+#define KERNELS_ARM
 #endif
 
 #ifdef __FAST_MATH__
@@ -92,6 +94,8 @@ const char *kernels_best(void);
 extern const kernels kernels_scalar;
 #ifdef KERNELS_X86
 extern const kernels kernels_avx2, kernels_avx512, kernels_amx;
+#elif defined(KERNELS_ARM)
+extern const kernels kernels_neon;
 #endif
 
 #endif

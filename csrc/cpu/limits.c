@@ -67,6 +67,8 @@ static const limits_loops *const loops[] = {
 #ifdef KERNELS_X86
     &limits_avx2,
     &limits_avx512,
+#elif defined(KERNELS_ARM)
+    &limits_neon,
 #endif
 };
 

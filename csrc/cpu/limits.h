@@ -21,7 +21,7 @@ typedef struct limits_loops {
   double f32_ops, int8_ops; /* of one loop */
 } limits_loops;
 
-extern const limits_loops limits_avx2, limits_avx512;
+extern const limits_loops limits_avx2, limits_avx512, limits_neon;
 
 /* The matrix unit of some processors with AVX-512: whether it is there and the system grants it to this process, and a
  * loop over int8 on it. */

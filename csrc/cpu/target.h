@@ -8,9 +8,11 @@
 #if defined(__clang__)
 #define TARGET_BEGIN(isa) TARGET_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
 #define TARGET_END TARGET_PRAGMA(clang attribute pop)
+#define TARGET_DOTPROD "dotprod"
 #else
 #define TARGET_BEGIN(isa) _Pragma("GCC push_options") TARGET_PRAGMA(GCC target(isa))
 #define TARGET_END _Pragma("GCC pop_options")
+#define TARGET_DOTPROD "arch=armv8.2-a+dotprod"
 #endif
 
 #endif

@@ -5,6 +5,7 @@
 
 #define _GNU_SOURCE
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,12 @@ static long checks_passed;
 static inline int checks_end(const char *name) {
   printf("%s: %ld checks passed\n", name, checks_passed);
   return EXIT_SUCCESS;
+}
+
+/* Whether the tests are for another machine than this one; make says so. */
+static inline bool emulated(void) {
+  const char *emulator = getenv("EMULATOR");
+  return emulator && *emulator;
 }
 
 /* The same numbers on each run (Steele, Lea and Flood, 2014: SplitMix). */

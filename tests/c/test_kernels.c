@@ -19,8 +19,8 @@ static const kernels *isas[MAX_ISAS]; /* the scalar one first */
 static int n_isas;
 
 static void find_isas(void) {
-  const char *names[] = {"scalar", "avx2", "avx512", "amx"};
-  for (int i = 0; i < 4; i++) {
+  const char *names[] = {"scalar", "avx2", "avx512", "amx", "neon"};
+  for (int i = 0; i < 5; i++) {
     llama2_status status = kernels_find(names[i], &isas[n_isas]);
     CHECK(status == LLAMA2_OK || (i > 0 && status == LLAMA2_ERR_DEVICE));
     if (status == LLAMA2_OK) CHECK(strcmp(isas[n_isas++]->isa, names[i]) == 0);

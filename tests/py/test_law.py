@@ -1,8 +1,11 @@
-"""The law: the same bits for any threads, instruction set, batch, split of the prompt, neighbours, and front door."""
+"""The law: the same bits for any threads, machine, instruction set, batch, split, neighbours, and front door."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,14 +17,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from checkpoints import SHAPES, Variant, prompt_ids
-from conftest import Run
+from conftest import ROOT, Run
 from families import FAMILIES
 
 from llama2py import DeviceError, Llama, _core
 
 Logits: TypeAlias = npt.NDArray[np.float32]
 
-ISAS = ("scalar", "avx2", "avx512")
+ISAS = _core.ISAS
+# Processors that qemu emulates, and the instruction sets that they have, the best first.
+AARCH64 = {"max": ("neon", "scalar"), "cortex-a57": ("scalar",)}
 THREADS = (1, 2, 3, 8)
 BATCHES = (1, 7, 64, 1024)
 N_TOKENS = 90
@@ -254,3 +259,49 @@ def test_a_seed_is_a_text(storyteller: Path) -> None:
         again = llama.generate("", 32, 1.0, 1.0, drawn.seed)
     assert texts[0] == texts[2] != texts[1]
     assert again.text == drawn.text
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """A processor of another kind, and the programs that `make test-neon` built for it."""
+
+    emulator: list[str]
+    isas: tuple[str, ...]
+
+    def run(self, program: str, *arguments: object, isa: str | None = None) -> subprocess.CompletedProcess[bytes]:
+        command = [*self.emulator, str(ROOT / "build/neon" / program), *map(str, arguments)]
+        environment = {"LLAMA2_ISA": isa or ""}
+        return subprocess.run(command, capture_output=True, env=os.environ | environment, timeout=300, check=False)
+
+
+@pytest.fixture(params=AARCH64)
+def aarch64(request: pytest.FixtureRequest) -> Emulated:
+    emulator = os.environ.get("LLAMA2PY_TEST_AARCH64")
+    if not emulator:
+        pytest.skip("LLAMA2PY_TEST_AARCH64 is not set to an emulator's command line; `make test-neon` does it")
+    return Emulated([*shlex.split(emulator), "-cpu", request.param], AARCH64[request.param])
+
+
+def test_aarch64_computes_the_same(subject: Subject, aarch64: Emulated) -> None:
+    quantize = _core.QUANTIZE[subject.quantize]
+    for isa in (None, *aarch64.isas):
+        done = aarch64.run("tests/logits", subject.path, quantize, *subject.tokens, isa=isa)
+        assert (done.returncode, done.stderr.decode().strip()) == (0, isa or aarch64.isas[0])
+        subject.check(np.frombuffer(done.stdout, np.float32).reshape(len(subject.tokens), -1))
+
+
+@pytest.mark.parametrize(("temperature", "seed"), [(0.0, 1), (1.0, 7)])
+def test_aarch64_tells_the_same(storyteller: Path, temperature: float, seed: int, aarch64: Emulated, run: Run) -> None:
+    arguments = (storyteller, "-n", "64", "-t", str(temperature), "-s", str(seed))
+    here = run(*arguments)
+    assert here.returncode == 0, here.stderr.decode()
+    for isa in aarch64.isas:
+        there = aarch64.run("run", *arguments, isa=isa)
+        assert (there.returncode, there.stdout) == (0, here.stdout), there.stderr.decode()
+
+
+def test_aarch64_says_what_it_lacks(model_file: Callable[[Variant], Path], aarch64: Emulated) -> None:
+    for isa in {*ISAS} - {*aarch64.isas}:
+        done = aarch64.run("run", model_file(Variant("grouped")), isa=isa)
+        assert done.returncode != 0
+        assert f"LLAMA2_ISA: this machine has no instruction set '{isa}'" in done.stderr.decode()
