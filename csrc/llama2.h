@@ -71,7 +71,7 @@ LLAMA2_API const char *llama2_version(void);
 LLAMA2_API int32_t llama2_cpu_count(void);
 
 /* The name of the fastest instruction set this processor and its operating system support: "scalar", "avx2", "avx512"
- * (with VNNI), "neon" (with the dot products of ARMv8.2). */
+ * (with VNNI), "amx" (the same and AMX's int8 tiles), "neon" (with the dot products of ARMv8.2). */
 LLAMA2_API const char *llama2_isa_best(void);
 
 /* What the machine allows, per second. A multiply and an add count as two operations. */

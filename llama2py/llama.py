@@ -62,7 +62,7 @@ class Llama:
     quantize: "q8_0" makes a float checkpoint's matrices int8 while loading, 8.5 bits a weight.
     threads: how many compute; None takes the cores this process may really use. Never changes a result.
     context: how many tokens a sequence may have; None takes what the model was trained for.
-    isa: "scalar", "avx2", "avx512" or "neon"; None takes the fastest. Never changes a result.
+    isa: "scalar", "avx2", "avx512", "amx" or "neon"; None takes the fastest. Never changes a result.
     batch: how many tokens of a prompt are computed at once; None takes 256. Never changes a result.
     progress: called now and then while it loads, with the bytes that are done and the bytes in all.
 
