@@ -61,7 +61,7 @@ $(BUILD)/libllama2.a: $(OBJECTS)
 
 $(BUILD)/run: csrc/run.c $(BUILD)/libllama2.a
 	@echo "  LINK $@"
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) $^ -lm -o $@
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) $(filter %.c %.a,$^) -lm -o $@
 
 run: $(BUILD)/run FORCE ## ./run, the drop-in for llama2.c's
 	@cmp -s $< $@ || cp $< $@
@@ -69,7 +69,7 @@ run: $(BUILD)/run FORCE ## ./run, the drop-in for llama2.c's
 $(BUILD)/tests/%: tests/c/%.c $(BUILD)/libllama2.a
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
-	$(Q)$(CC) $(FLAGS) -UNDEBUG $(LDFLAGS) $^ -lm -o $@
+	$(Q)$(CC) $(FLAGS) -UNDEBUG $(LDFLAGS) $(filter %.c %.a,$^) -lm -o $@
 
 # A fuzz target is a program of libFuzzer's, or one that runs the inputs that it is given.
 $(BUILD)/tests/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.c tests/fuzz/mutate.c tests/fuzz/replay.c $(BUILD)/libllama2.a

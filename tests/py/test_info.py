@@ -122,7 +122,7 @@ def test_a_checkpoint_of_llama2c(call: Cli, tmp_path: Path) -> None:
     checkpoints.write_tokenizer(tmp_path / "tokenizer.bin", SHAPES["plain"].vocab_size)
     told = json.loads(call("info", path, "--json").out)
     assert told["tokenizer"]["vocab_size"] == 320
-    assert (told["format"], told["architecture"], told["hyperparameters"]) == ("llama2.c v0", None, {})
+    assert (told["format"], told["architecture"], told["hyperparameters"]) == ("llama2.c v0", "llama", {})
     assert told["memory"]["total"] == llama2py.plan(path).total
 
 
