@@ -34,7 +34,7 @@ static void lay_out(cpu_state *s, const config *c) {
   TAKE(s->q, size_mul(rows, size_mul((uint64_t)c->n_heads, (uint64_t)z.head_pad)));
   TAKE(s->a, rows * (uint64_t)z.ld_heads);
   TAKE(s->h, rows * (uint64_t)z.ld_hidden);
-  take_act(s, &s->shared, round_up(l->rows, ACT_GROUP_MOST), longest);
+  take_act(s, &s->shared, round_up(l->rows, ACT_TILE_GROUP), longest);
   TAKE(s->logits, (uint64_t)l->logits * (uint64_t)z.ld_vocab);
   TAKE(s->wanted, (uint64_t)l->logits);
   TAKE(s->tiles, rows);

@@ -51,8 +51,8 @@ static inline uint64_t matmul_scratch(int64_t k) {
 typedef struct kernels {
   const char *isa;
 
-  /* Of an act that holds several rows. */
-  int32_t group, run;
+  /* From how many rows on an act had better be laid out for tiles; 0: never, and it must not be. */
+  int32_t tile_rows;
 
   /* out = w * x / sqrt(mean(x^2) + eps); n values, of which the padding is zero. */
   void (*rmsnorm)(float *out, const float *x, const float *w, int64_t n, float eps);

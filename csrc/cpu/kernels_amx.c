@@ -1,7 +1,7 @@
 #include "cpu/kernels.h"
 
 #ifdef KERNELS_X86
-#define KERNELS_AMX
+#define TILE_ROWS 32
 #include <immintrin.h>
 #include <math.h>
 

@@ -79,18 +79,22 @@ typedef struct matrix {
   unsigned char *data; /* n_panels * panel_bytes */
 } matrix;
 
-#define ACT_GROUP_MOST 16         /* rows of integers that may lie interleaved */
-#define ACT_FLOATS 8              /* rows of floats that do */
+/* How several rows of activations lie interleaved: in groups of so many rows, of each so many integers together. Products
+ * by tiles of a processor's tile unit want more of both. */
+#define ACT_GROUP 8
+#define ACT_RUN 4
+#define ACT_TILE_GROUP 16
+#define ACT_TILE_RUN QBLOCK
 #define ACT_SUMS_MAGIC 0x4b400000 /* as an int32: the bits of 1.5 * 2^23, whose last place is 1 */
 
-/* Rows of activations in the forms that kernels read. Rows of integers come in groups of `group`, 1 or what the kernels
- * ask for, and of floats in groups of 1 or ACT_FLOATS; a group's values lie interleaved, so that a kernel walks one
- * address. ld is a multiple of QBLOCK; values past a row's end are zeros. */
+/* Rows of activations in the forms that kernels read: one row, or groups of rows whose values lie interleaved, so that a
+ * kernel walks one address. Integers come in groups of `group`, floats in groups of 1 or ACT_GROUP. ld is a multiple of
+ * QBLOCK; values past a row's end are zeros. */
 typedef struct act {
   int64_t ld;
   int32_t group;
-  int32_t run;         /* integers of a row that lie together */
-  float *f;            /* (rows / ACT_FLOATS, ld, ACT_FLOATS), or (1, ld) */
+  int32_t run;         /* integers of a row that lie together; any for a group of 1 */
+  float *f;            /* (rows / ACT_GROUP, ld, ACT_GROUP), or (1, ld) */
   int8_t *q;           /* (rows / group, ld / run, group, run) */
   float *d;            /* (rows / group, ld / QBLOCK, group) scales */
   int32_t *start;      /* the same: ACT_SUMS_MAGIC - 128 times the sum of a block's q */

@@ -167,12 +167,9 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
 }
 
 #define TILE_SOLO 4
+#define TILE_ATTEND 2
 #define TILE_F32 2, 8
-#ifdef KERNELS_AMX
-#define TILE_Q8_PANELS 1
-#else
 #define TILE_Q8_PANELS 2
 #define TILE_Q8_ROWS 8
-#endif
 
 #endif

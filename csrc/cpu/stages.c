@@ -48,15 +48,16 @@ static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const 
                      .index = index,
                      .out = n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared};
   job.out.ld = ld;
-  job.out.group = n_rows == 1 ? 1 : k->group;
-  job.out.run = k->run;
+  bool tiles = k->tile_rows && n_rows >= k->tile_rows;
+  job.out.group = n_rows == 1 ? 1 : tiles ? ACT_TILE_GROUP : ACT_GROUP;
+  job.out.run = tiles ? ACT_TILE_RUN : ACT_RUN;
   for (int i = 0; i < n_matrices; i++) {
     bool integers = panel_form_of(matrices[i]->dtype).low > 0;
     job.integers = job.integers || integers;
     job.floats = job.floats || !integers;
   }
   if (n_rows > 1)
-    team_for(lane->worker, n_rows, ACT_GROUP_MOST, prepare_rows, &job);
+    team_for(lane->worker, n_rows, ACT_TILE_GROUP, prepare_rows, &job);
   else if (!team_over(lane->worker, units))
     prepare_rows(lane->worker, &job, 0, 1);
   return job.out;

@@ -111,12 +111,15 @@ static void test_silu_mul(void) {
   }
 }
 
-/* An act of so many rows in groups, or of one, for the kernels of an instruction set. The padding is zeros. */
+/* An act of so many rows in groups, or of one, at times as an instruction set's tiles want it. The padding is zeros. */
 static act new_act(const kernels *k, int64_t rows, int64_t ld, bool grouped) {
-  size_t n = (size_t)(round_up(rows, ACT_GROUP_MOST) * ld), blocks = n / QBLOCK;
+  bool tiles = k->tile_rows && random_below(4);
+  size_t n = (size_t)(round_up(rows, ACT_TILE_GROUP) * ld), blocks = n / QBLOCK;
   return (act){.ld = ld,
-               .group = grouped ? k->group : 1,
-               .run = k->run,
+               .group = !grouped ? 1
+                        : tiles  ? ACT_TILE_GROUP
+                                 : ACT_GROUP,
+               .run = tiles ? ACT_TILE_RUN : ACT_RUN,
                .f = aligned(n * 4),
                .q = aligned(n),
                .d = aligned(blocks * 4),
@@ -141,7 +144,7 @@ static int64_t act_at(const act *a, int64_t row, int64_t parts, int64_t part) {
   return row / a->group * a->group * parts + part * a->group + row % a->group;
 }
 static float act_f(const act *a, int64_t row, int64_t k) {
-  int64_t group = a->group == 1 ? 1 : ACT_FLOATS;
+  int64_t group = a->group == 1 ? 1 : ACT_GROUP;
   return a->f[row / group * group * a->ld + k * group + row % group];
 }
 static int act_q(const act *a, int64_t row, int64_t k) {
@@ -458,7 +461,7 @@ static void check_product(product p) {
   int64_t cols = round_up(p.k, block_values(from)), panel = random_below(2);
   int64_t last = random_below(2), rows = (panel + p.n_panels + last) * LANES - (last ? 0 : random_below(LANES));
   bool grouped = p.n_rows > 1 || random_below(2);
-  int64_t row = grouped ? ACT_GROUP_MOST * random_below(2) : 0, ld = round_up(cols, QBLOCK);
+  int64_t row = grouped ? ACT_TILE_GROUP * random_below(2) : 0, ld = round_up(cols, QBLOCK);
   subject s = new_subject(p.dtype, from, rows, cols, p.flavour, group_sizes[random_below(3)]);
   float *values = aligned((size_t)((row + p.n_rows) * ld) * 4);
   for (int64_t r = 0; r < row + p.n_rows; r++) fill(values + r * ld, cols, p.flavour);
