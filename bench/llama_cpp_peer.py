@@ -10,7 +10,6 @@ C functions, so that little Python is timed. extra or plain: whether llama.cpp m
      "depth": …}                                  -> {"seconds": …}: of a prompt, or of drawing one by one
     {"do": "logits", "tokens": […]}               -> {"rows": […], "batch": …}: in base64, after each token, computed
                                                      one by one, and after the last one, computed at once
-    {"do": "quantize", "to": …, "type": …}        -> {}: writes the file, which is of floats, in another type
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ import time
 from typing import Any
 
 import llama_cpp  # type: ignore[import-not-found,unused-ignore]
-
-FILE_TYPES = {"q8_0": "MOSTLY_Q8_0", "q4_0": "MOSTLY_Q4_0", "q4_k_m": "MOSTLY_Q4_K_M"}
 
 
 class Sequence:
@@ -132,15 +129,6 @@ class Engine:
         sequence.truncate(0)
         sequence.compute(tokens)
         return {"rows": rows, "batch": sequence.logits()}
-
-    def quantize(self, to: str, type: str) -> dict[str, Any]:
-        """Writes the model's file in another type."""
-        params = llama_cpp.llama_model_quantize_default_params()
-        params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_{FILE_TYPES[type]}")
-        params.nthread = self.threads
-        if llama_cpp.llama_model_quantize(self.path.encode(), to.encode(), params) != 0:
-            sys.exit(f"{to}: llama.cpp cannot quantise {self.path}")
-        return {}
 
 
 def main(path: str, threads: str, buffers: str) -> None:

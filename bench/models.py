@@ -6,7 +6,7 @@ quantised from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+import llama2py
 from bench.common import write_once
 
 import checkpoints  # isort: skip
@@ -62,15 +63,25 @@ MODELS = {
 }
 
 
-def make_file(model: Model, kind: str, folder: Path, quantize: Callable[[Path, Path, str], None]) -> Path:
-    """The model's file of a type. quantize: makes one (from, to, type) from the float16 one."""
+def make_file(model: Model, kind: str, folder: Path) -> Path:
+    """The model's file of a type, quantised from its float16 one."""
     folder.mkdir(parents=True, exist_ok=True)
     path, floats = model.file(folder, kind), model.file(folder, "f16")
     if not path.exists():
         write_once(floats, lambda part: _write_f16(model, part))
         if kind != "f16":
-            write_once(path, lambda part: quantize(floats, part, kind))
+            _quantize(floats, path, kind)
     return path
+
+
+def _quantize(floats: Path, path: Path, kind: str) -> None:
+    with tqdm(desc=f"quantising {path.name}", unit="B", unit_scale=True, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        llama2py.quantize(floats, path, kind, progress=progress)
 
 
 def _tensors(shape: checkpoints.Shape) -> Iterator[tuple[str, tuple[int, ...], float]]:

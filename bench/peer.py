@@ -78,10 +78,6 @@ class LlamaCpp:
         rows = [np.frombuffer(base64.b64decode(row), np.float32) for row in (*answer["rows"], answer["batch"])]
         return np.stack(rows[:-1]), rows[-1]
 
-    def quantize(self, to: Path, kind: str) -> None:
-        """Writes its float file in another type."""
-        self._ask("quantize", to=str(to), type=kind)
-
     def close(self) -> None:
         """Ends the process."""
         if self._process.stdin:

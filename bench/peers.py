@@ -142,16 +142,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def measure(options: argparse.Namespace, model: Model, kind: str) -> Pair:
     """Makes the file, checks, and times in rounds."""
-
-    def quantize(source: Path, to: Path, kind: str) -> None:
-        print(f"quantising {to.name} with llama.cpp", file=sys.stderr)
-        peer = LlamaCpp(options.llama_cpp[0], source, options.threads)
-        try:
-            peer.quantize(to, kind)
-        finally:
-            peer.close()
-
-    path = make_file(model, kind, options.folder, quantize)
+    path = make_file(model, kind, options.folder)
     tests = [Task(False, model.prompt, 0, options.threads), Task(True, model.decode, 0, options.threads)]
     if kind in model.deep:
         tests.append(Task(True, model.decode, model.deep[kind], options.threads))

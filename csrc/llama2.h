@@ -123,7 +123,7 @@ LLAMA2_API const char *llama2_dtype_name(int32_t dtype);
 
 typedef struct llama2_model_options {
   const char *isa;  /* "scalar", "avx2", ...; NULL: the environment's LLAMA2_ISA, else the best. Never changes a bit */
-  int32_t quantize; /* LLAMA2_KEEP, or LLAMA2_Q8_0: quantise float matrices while loading; int8 ones stay as they are */
+  int32_t quantize; /* LLAMA2_KEEP, or LLAMA2_Q8_0: quantise float matrices while loading; others stay as they are */
   int32_t threads;  /* threads that load; 0: llama2_cpu_count() */
   /* NULL, or called now and then on the loading thread, and at the end; bytes of the model in memory. Not 0: the load is
    * cancelled. */

@@ -74,6 +74,7 @@ static const limits_loops *const loops[] = {
 
 static const limits_loops *loops_of(const char *isa) {
   size_t i = sizeof loops / sizeof *loops - 1;
+  if (strcmp(isa, "amx") == 0) isa = "avx512"; /* beside the tile unit it has the same */
   while (i > 0 && strcmp(loops[i]->isa, isa) != 0) i--;
   return loops[i];
 }

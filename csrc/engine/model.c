@@ -119,9 +119,10 @@ llama2_status model_plan(const char *path, const llama2_model_options *options, 
 /* What to do about a plan that does not fit: the cheapest remedy first. */
 static const char *remedy(const opened *o) {
   const llama2_plan *p = &o->plan;
+  bool is_float = o->info.dtype == LLAMA2_F32 || o->info.dtype == LLAMA2_F16 || o->info.dtype == LLAMA2_BF16;
   if (p->kv + p->scratch > p->weights) return "ask for a smaller context";
-  return o->info.dtype == LLAMA2_F32 ? "quantise it (q8_0), close other programs, or take a smaller model"
-                                     : "close other programs, or take a smaller model";
+  return is_float ? "quantise it (q8_0), close other programs, or take a smaller model"
+                  : "close other programs, or take a smaller model";
 }
 
 llama2_status model_load(const char *path, const llama2_model_options *options, const llama2_session_options *session,

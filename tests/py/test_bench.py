@@ -239,15 +239,11 @@ def test_limits_of_tests(shape: Shape, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_models_are_made_once(tmp_path: Path) -> None:
     model = Model("tiny", replace(SEPARATE, dim=64, hidden_dim=96), ("f16", "q8_0"), prompt=8, decode=4, deep={})
-    made: list[str] = []
-
-    def quantize(source: Path, to: Path, kind: str) -> None:
-        made.append(kind)
-        to.write_bytes(source.read_bytes())
-
-    paths = [make_file(model, "q8_0", tmp_path, quantize) for _ in range(2)]
-    assert made == ["q8_0"] and paths == [tmp_path / "tiny-q8_0.gguf"] * 2
-    with Llama(make_file(model, "f16", tmp_path, quantize)) as llama:
+    path = make_file(model, "q8_0", tmp_path)
+    made = path.stat().st_mtime_ns
+    assert path == tmp_path / "tiny-q8_0.gguf" and make_file(model, "q8_0", tmp_path).stat().st_mtime_ns == made
+    assert llama2py.describe(path).dtype == "q8_0"
+    with Llama(make_file(model, "f16", tmp_path)) as llama:
         assert (llama.info.dim, llama.info.vocab_size, llama.info.shared_classifier) == (64, 320, False)
         logits = llama.logits([1, 5, 9])
         assert 0.5 < np.sqrt(np.mean(logits**2)) < 10
