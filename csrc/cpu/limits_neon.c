@@ -9,7 +9,6 @@ TARGET_BEGIN(TARGET_DOTPROD)
 #include "cpu/simd_neon.h"
 
 #define SUMS 16
-#define OPAQUE(x) __asm__("" : "+w"(x)) /* may have changed, so that each product is computed */
 
 static uint64_t read_lines(const unsigned char *p, size_t n) {
   uint8x16_t sum[8];
@@ -20,13 +19,17 @@ static uint64_t read_lines(const unsigned char *p, size_t n) {
   return vgetq_lane_u64(vreinterpretq_u64_u8(sum[0]), 0);
 }
 
+/* Volatile, as dot() is: so that each sum is computed, though all are the same. */
+static inline float32x4_t multiply_add(float32x4_t acc, float32x4_t a, float32x4_t b) {
+  __asm__ __volatile__("fmla %0.4s, %1.4s, %2.4s" : "+w"(acc) : "w"(a), "w"(b));
+  return acc;
+}
+
 static uint64_t f32(int64_t loops) {
   float32x4_t acc[SUMS], a = vdupq_n_f32(0.999f), b = vdupq_n_f32(0.5f);
-  for (int k = 0; k < SUMS; k++) acc[k] = vdupq_n_f32((float)k);
-  for (int64_t i = 0; i < loops; i++) {
-    OPAQUE(a);
-    for (int k = 0; k < SUMS; k++) acc[k] = vfmaq_f32(acc[k], a, b);
-  }
+  for (int k = 0; k < SUMS; k++) acc[k] = vdupq_n_f32(0);
+  for (int64_t i = 0; i < loops; i++)
+    for (int k = 0; k < SUMS; k++) acc[k] = multiply_add(acc[k], a, b);
   for (int k = 1; k < SUMS; k++) acc[0] = vaddq_f32(acc[0], acc[k]);
   return vgetq_lane_u64(vreinterpretq_u64_f32(acc[0]), 0);
 }
