@@ -31,7 +31,7 @@ static const char usage[] =
     "  -y, --system TEXT        system prompt in chat mode\n"
     "      --threads INT        default: the cores that may be used\n"
     "      --quant q8_0         quantise a float checkpoint while loading\n"
-    "      --isa NAME           scalar, avx2, avx512 or neon; default: LLAMA2_ISA, else the best\n"
+    "      --isa NAME           scalar, avx2, avx512, amx or neon; default: LLAMA2_ISA, else the best\n"
     "  -h, --help               this text\n"
     "      --version            the version\n";
 

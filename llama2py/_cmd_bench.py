@@ -10,7 +10,7 @@ from typing import Any
 
 from llama2py import _core
 from llama2py._bench import Bench, Task
-from llama2py._terminal import UsageError, loading, progress_bar, write
+from llama2py._terminal import UsageError, loading, plain, progress_bar, write
 from llama2py.info import describe
 
 __all__ = ["aligned", "limits_table", "register"]
@@ -36,12 +36,18 @@ def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callabl
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers with commas between them") from None
 
 
 def _tests(args: argparse.Namespace) -> list[Task]:
     """Each prompt and each number of draws, at each depth, on each number of threads. Defaults are capped."""
-    room = describe(args.checkpoint).context if args.context is None else args.context
+    room = args.context or describe(args.checkpoint).context
+    deepest = max(args.depth)
+    if deepest >= room > 0:
+        raise UsageError(f"--depth is {deepest}, but the context holds {room} tokens; see llama2py bench --help")
     tests = []
     for threads in args.threads or [_core.cpu_count()]:
         for depth in args.depth:
@@ -96,7 +102,7 @@ def _page(report: dict[str, Any]) -> str:
             ]
         )
     return (
-        f"{model['path']}: {model['parameters'] / 1e6:,.1f} million parameters, {model['dtype']} in memory\n"
+        f"{plain(model['path'])}: {model['parameters'] / 1e6:,.1f} million parameters, {model['dtype']} in memory\n"
         f"{machine['processor']}, {machine['cores']} cores; {report['rounds']} rounds\n"
         f"checked: {report['checked']}\n\n{aligned(rows)}\n\n{limits_table(machine['limits'])}\n"
     )

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from math import isnan
 from typing import Any
 
 from llama2py._terminal import loading, progress_bar, table, write
@@ -71,7 +72,7 @@ def _perplexity(args: argparse.Namespace) -> int:
         write(f"{json.dumps({name: _finite(value) for name, value in told.items()})}\n")
         return 0
     rows = [
-        ("perplexity", f"{found.perplexity:.4f} ± {found.error:.4f}"),
+        ("perplexity", f"{found.perplexity:.4f}" + ("" if isnan(found.error) else f" ± {found.error:.4f}")),
         ("nats per token", f"{found.nll:.5f}"),
         ("scored", f"{found.tokens:,} of {len(tokens):,} tokens"),
         ("windows", f"{found.context:,} tokens, every {found.stride:,}"),

@@ -98,7 +98,7 @@ def _rows(
     failure: str | None,
 ) -> list[tuple[str, str]]:
     said = contents.metadata
-    rows = [("file", contents.path), ("format", contents.format)]
+    rows = [("file", plain(contents.path)), ("format", contents.format)]
     if said:
         parts = f", {contents.parts} parts" if contents.parts > 1 else ""
         rows[1] = ("format", f"{contents.format}, {len(said)} keys, aligned to {contents.alignment} bytes{parts}")
@@ -117,7 +117,7 @@ def _rows(
         parts = f"weights {size(memory.weights)}, KV cache {size(memory.kv)}, scratch {size(memory.scratch)}"
         rows.append(("memory", f"{size(memory.total)} ({parts}) of {size(memory.available)} that are free"))
     if failure:
-        rows.append(("cannot run", failure.removeprefix(f"{contents.path}: ")))
+        rows.append(("cannot run", plain(failure.removeprefix(f"{contents.path}: "))))
     return rows
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from llama2py._terminal import UsageError, loading, size, table, tell, write
+from llama2py._terminal import UsageError, loading, plain, size, table, tell, write
 from llama2py.errors import TargetExistsError
 from llama2py.quantize import QUANTIZE_TYPES, QuantizeResult, quantize
 
@@ -24,7 +24,9 @@ def register(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     made.add_argument("source", metavar="IN", help="a llama2.c .bin or a GGUF file, quantised or not")
     made.add_argument("target", metavar="OUT", help="the GGUF file to write")
-    made.add_argument("--type", default="q8_0", metavar="TYPE", help=f"{', '.join(QUANTIZE_TYPES)} (q8_0)")
+    made.add_argument(
+        "--type", type=str.lower, default="q8_0", metavar="TYPE", help=f"{', '.join(QUANTIZE_TYPES)} (q8_0)"
+    )
     made.add_argument("--force", action="store_true", help="replace OUT if it is there")
     made.add_argument("-z", "--tokenizer", metavar="FILE", help="else the one in IN or beside it")
     made.add_argument("--threads", type=int, metavar="N", help="threads that compute (the cores there are)")
@@ -48,11 +50,11 @@ def _quantize(args: argparse.Namespace) -> int:
     if args.json:
         write(f"{json.dumps(_as_json(result))}\n")
         return 0
-    rows = [("file", f"{result.path}, {result.type}, {result.bits_per_weight:.2f} bits a weight")]
+    rows = [("file", f"{plain(result.path)}, {result.type}, {result.bits_per_weight:.2f} bits a weight")]
     rows.append(("size", f"{size(result.bytes_out)}, from {size(result.bytes_in)}"))
     for dtype, total in result.types.items():
         rows.append((f"  {dtype}", f"{_tensors(total.tensors)}, {total.values:,} values, {size(total.bytes)}"))
-    rows.append(("tokenizer", result.tokenizer or "none was found; name one with --tokenizer"))
+    rows.append(("tokenizer", plain(result.tokenizer or "none was found; name one with --tokenizer")))
     write(table(rows))
     for line in _remarks(result):
         tell(line)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from llama2py import _cmd_bench, _cmd_eval, _cmd_info, _cmd_quantize, _core
-from llama2py._terminal import StreamError, UsageError, loading, size, table, tell, write
+from llama2py._terminal import StreamError, UsageError, loading, plain, size, table, tell, write
 from llama2py.chat import Chat
 from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
 from llama2py.info import Plan, plan
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
         return int(args.command(args))
     except (UsageError, StreamError, Llama2Error, MemoryError) as error:
-        tell(f"llama2py: {error or 'out of memory'}")
+        tell(plain(f"llama2py: {error or 'out of memory'}"))
         return 1
     except KeyboardInterrupt:
         return 130

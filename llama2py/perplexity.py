@@ -57,8 +57,10 @@ def perplexity(
         context = min(llama.context, DEFAULT_CONTEXT)
     if stride is None:
         stride = max(1, context // 2)
-    if not 2 <= context <= llama.context:
-        raise InvalidArgumentError(f"context is {context}; expected 2 to {llama.context}, the model's")
+    if context < 2:
+        raise InvalidArgumentError(f"context is {context}; expected at least 2 tokens")
+    if context > llama.context:
+        raise InvalidArgumentError(f"context is {context}; expected at most {llama.context}, the model's")
     if not 1 <= stride <= context:
         raise InvalidArgumentError(f"stride is {stride}; expected 1 to {context}, the context")
     if limit is not None and limit < 2:
@@ -66,7 +68,7 @@ def perplexity(
     ids = llama.tokenize(text) if isinstance(text, str | bytes | bytearray | memoryview) else list(text)
     ids = ids[:limit]
     if len(ids) < 2:
-        raise InvalidArgumentError(f"the text has {len(ids)} tokens; expected at least 2, so that one follows another")
+        raise InvalidArgumentError(f"tokens in the text: {len(ids)}; expected at least 2, so that one follows another")
     scores, scored = [], 0  # scored: tokens up to here are done
     for begin in range(0, len(ids), stride):
         window = ids[begin : begin + context]

@@ -23,6 +23,7 @@ static llama2_status refuse_existing(const char *path) {
 
 static llama2_status check_place(const char *path, bool replace) {
   struct stat st;
+  if (!*path) return status_fail_system(LLAMA2_ERR_IO, ENOENT, "'': no name, expected the name of a file to write");
   if (stat(path, &st) != 0) return LLAMA2_OK; /* what else is wrong, creating the file will tell */
   if (!S_ISREG(st.st_mode))
     return status_fail_system(LLAMA2_ERR_IO, S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
@@ -62,7 +63,7 @@ llama2_status file_out_open(file_out *f, const char *path, uint64_t bytes, bool 
   }
   llama2_status status = LLAMA2_OK;
   if (f->fd < 0)
-    status = status_fail_system(LLAMA2_ERR_IO, errno, "%s: cannot create: %s", *path ? path : "''", strerror(errno));
+    status = status_fail_system(LLAMA2_ERR_IO, errno, "%s: cannot create: %s", path, strerror(errno));
   else
     status = check_room(f, bytes);
   if (status != LLAMA2_OK) file_out_discard(f);

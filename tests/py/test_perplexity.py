@@ -201,7 +201,7 @@ def test_perplexity_takes_text_and_defaults(checkpoint: Path) -> None:
         for options in refused:
             with pytest.raises(llama2py.InvalidArgumentError):
                 llama2py.perplexity(llama, TEXT, **options)
-        with pytest.raises(llama2py.InvalidArgumentError, match="1 tokens"):
+        with pytest.raises(llama2py.InvalidArgumentError, match="tokens in the text: 1;"):
             llama2py.perplexity(llama, "")
 
 
@@ -248,7 +248,8 @@ def test_eval_refuses(call: Cli, checkpoint: Path, text: str, tmp_path: Path) ->
     assert "latin1.txt: " in call.fails("eval", "perplexity", model, str(bad))
     assert "none.txt: cannot read the text" in call.fails("eval", "perplexity", model, str(tmp_path / "none.txt"))
     assert "cannot read the text" in call.fails("eval", "perplexity", model, str(tmp_path))
-    assert "1 tokens" in call.fails("eval", "perplexity", model, str(tmp_path / "empty.txt"))
+    assert "tokens in the text: 1;" in call.fails("eval", "perplexity", model, str(tmp_path / "empty.txt"))
+    assert "context is 1; expected at least 2" in call.fails("eval", "perplexity", model, text, "--context", "1")
     assert "stride is 0" in call.fails("eval", "perplexity", model, text, "--stride", "0")
     assert "context" in call.fails("eval", "perplexity", model, text, "--context", "65")
     assert "limit is -1" in call.fails("eval", "perplexity", model, text, "--limit", "-1")

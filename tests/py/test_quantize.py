@@ -399,6 +399,8 @@ def test_places_that_cannot_be_written(small: Path, tmp_path: Path) -> None:
         with pytest.raises(FileError) as caught:
             quantize(small, tmp_path / name, "f16", force=True)
         assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / name))
+    with pytest.raises(FileNotFoundError, match="no name"):
+        quantize(small, "", "f16")
     with pytest.raises(FileNotFoundError) as missing:
         quantize(tmp_path / "missing.bin", tmp_path / "model.gguf", "f16")
     assert missing.value.filename == str(tmp_path / "missing.bin")
@@ -533,6 +535,13 @@ def test_the_command_says_what_is_wrong(call: Cli, small: Path, tmp_path: Path) 
     assert "OUT" in call.fails("quantize", str(small))
     assert "-1" in call.fails("quantize", str(small), target, "--threads", "-1")
     assert not Path(target).exists()
+
+
+def test_the_command_takes_any_name(call: Cli, small: Path, tmp_path: Path) -> None:
+    target = os.fsdecode(os.fsencode(tmp_path / "of ") + b"\xff\n\x1b[31m.gguf")
+    assert "of ???[31m.gguf, q4_0" in call("quantize", str(small), target, "--type", "Q4_0").out
+    assert "of ???[31m.gguf\n" in call("info", target).out
+    assert "of ???[31m.gguf: is there already" in call.fails("quantize", str(small), target)
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
