@@ -354,6 +354,46 @@ static k_fit k_search(const k_grid *g, const float *x) {
   return best;
 }
 
+/* The two low bits of each level, four runs of 32 to a byte. */
+static void pack_quarters(const uint8_t q[KBLOCK], uint8_t out[KBLOCK / 4]) {
+  memset(out, 0, KBLOCK / 4);
+  for (int i = 0; i < KBLOCK; i++) out[i / 128 * 32 + i % 32] |= (uint8_t)((q[i] & 3) << i / 32 % 4 * 2);
+}
+
+static void block_to_q2_k(const float *x, block_q2_k *b) {
+  static const k_grid g = {
+      {0, 3, NEGATIVE, false},
+      16, 0, 15
+  };
+  k_fit f = k_search(&g, x);
+  uint8_t q[KBLOCK];
+  levels_as_bytes(&g.grid, f.q, KBLOCK, q);
+  store_half(b->d, f.d);
+  store_half(b->dmin, f.dmin);
+  for (int i = 0; i < 16; i++) b->scales[i] = (uint8_t)((int)f.scale[i] | (int)f.minimum[i] << 4);
+  pack_quarters(q, b->qs);
+}
+
+static void block_to_q3_k(const float *x, block_q3_k *b) {
+  static const k_grid g = {
+      {-4, 3, NO_OFFSET, false},
+      16, -32, 31
+  };
+  k_fit f = k_search(&g, x);
+  uint8_t q[KBLOCK];
+  levels_as_bytes(&g.grid, f.q, KBLOCK, q);
+  store_half(b->d, f.d);
+  memset(b->scales, 0, sizeof b->scales);
+  for (int i = 0; i < 16; i++) { /* what q3_k_scales() unpacks */
+    int scale = (int)f.scale[i] + 32;
+    b->scales[i % 8] |= (uint8_t)((scale & 15) << i / 8 * 4);
+    b->scales[8 + i % 4] |= (uint8_t)(scale >> 4 << i / 4 * 2);
+  }
+  pack_quarters(q, b->qs);
+  memset(b->hmask, 0, sizeof b->hmask);
+  for (int i = 0; i < KBLOCK; i++) b->hmask[i % 32] |= (uint8_t)(q[i] >> 2 << i / 32);
+}
+
 /* What q4_k_scales() unpacks. */
 static void pack_scales(const k_fit *f, uint8_t out[12]) {
   for (int i = 0; i < 4; i++) {
@@ -420,6 +460,8 @@ static void block_to_q6_k(const float *x, block_q6_k *b) {
   X(Q4_1, q4_1, 32)     \
   X(Q5_0, q5_0, 32)     \
   X(Q5_1, q5_1, 32)     \
+  X(Q2_K, q2_k, KBLOCK) \
+  X(Q3_K, q3_k, KBLOCK) \
   X(Q4_K, q4_k, KBLOCK) \
   X(Q5_K, q5_k, KBLOCK) \
   X(Q6_K, q6_k, KBLOCK)

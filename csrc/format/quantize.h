@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether there is a quantize_row() for the type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K. */
+/* Whether there is a quantize_row() for the type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K,
+ * Q6_K. */
 bool quantize_knows(int32_t dtype);
 
 /* x[0..n) to n / block_values blocks of a type that quantize_knows(), at any alignment. n: whole blocks.

@@ -19,6 +19,8 @@ static const mixture mixtures[] = {
     {"q4_k",   LLAMA2_Q4_K, 14, ALIKE,        LLAMA2_Q4_K},
     {"q4_1",   LLAMA2_Q4_1, 3,  ALIKE,        LLAMA2_Q4_1},
     {"q4_0",   LLAMA2_Q4_0, 2,  ALIKE,        LLAMA2_Q4_0},
+    {"q3_k",   LLAMA2_Q3_K, 11, ALIKE,        LLAMA2_Q3_K},
+    {"q2_k",   LLAMA2_Q2_K, 10, ALIKE,        LLAMA2_Q2_K},
 };
 
 enum { MIXTURES = sizeof mixtures / sizeof *mixtures };
@@ -83,6 +85,8 @@ int32_t mixture_wanted(const mixture_target *t, const gguf_info *info) {
 
 int32_t mixture_fitting(int32_t wanted, int64_t cols) {
   static const int32_t smaller[][2] = {
+      {LLAMA2_Q2_K, LLAMA2_Q4_0},
+      {LLAMA2_Q3_K, LLAMA2_Q4_0},
       {LLAMA2_Q4_K, LLAMA2_Q5_0},
       {LLAMA2_Q5_K, LLAMA2_Q5_1},
       {LLAMA2_Q6_K, LLAMA2_Q8_0},
