@@ -364,6 +364,17 @@ def test_a_file_is_not_replaced_unasked(small: Path, tmp_path: Path) -> None:
     assert parts_of(tmp_path) == []
 
 
+def test_a_link_that_leads_nowhere_is_refused_before_the_work(small: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model.gguf"
+    target.symlink_to(tmp_path / "nowhere.gguf")
+    told: list[int] = []
+    with pytest.raises(TargetExistsError, match="is there already"):
+        quantize(small, target, "f16", progress=lambda done, total: told.append(done))
+    assert told == [] and target.is_symlink() and parts_of(tmp_path) == []
+    quantize(small, target, "f16", force=True)
+    assert not target.is_symlink() and llama2py.describe(target).format == "GGUF v3"
+
+
 def test_a_file_that_came_meanwhile_is_not_replaced(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "model.gguf"
 
