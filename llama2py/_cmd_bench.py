@@ -28,7 +28,7 @@ def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callabl
     bench.add_argument("--prompt", help=f"tokens of a prompt; 0: none ({PROMPT}, {fitting})", **lists)
     bench.add_argument("--decode", help=f"tokens drawn; 0: none ({DECODE}, {fitting})", **lists)
     bench.add_argument("--depth", default=[0], help="tokens that come before each (0)", **lists)
-    bench.add_argument("--threads", help="threads that compute (the cores there are)", **lists)
+    bench.add_argument("--threads", default=[0], help="threads that compute; 0: the cores there are (0)", **lists)
     bench.add_argument("--rounds", "--repeat", type=int, default=ROUNDS, metavar="N", help=f"measurements ({ROUNDS})")
     bench.add_argument("--isa", choices=_core.ISAS, help="instruction set (the fastest there is)")
     add_sizes(bench, batch=False)
@@ -49,7 +49,7 @@ def _tests(args: argparse.Namespace) -> list[Task]:
     if deepest >= room > 0:
         raise UsageError(f"--depth is {deepest}, but the context holds {room} tokens; see llama2py bench --help")
     tests = []
-    for threads in args.threads or [_core.cpu_count()]:
+    for threads in (asked or _core.cpu_count() for asked in args.threads):
         for depth in args.depth:
             prompts = [min(PROMPT, room - depth)] if args.prompt is None else args.prompt
             draws = [min(DECODE, room - max(1, depth))] if args.decode is None else args.decode
