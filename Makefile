@@ -83,13 +83,15 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/package: $(PACKAGE)
 	@$(VENV)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@echo "  building llama2py into $(VENV), which takes about half a minute"
-	@$(PIP) --editable .
+	@echo "  building llama2py into $(VENV), which takes about half a minute on two cores"
+	@PYTHONWARNINGS="ignore:Editable installation" $(PIP) --editable .
 	@touch $@
 
+# pip knows groups of dependencies from 25.1 on.
 $(VENV)/ready: $(VENV)/package
 	@echo "  installing what the tests need into $(VENV)"
-	@$(PIP) --editable ".[test,dev]"
+	@$(PIP) "pip>=25.1"
+	@$(PIP) --group test --group dev
 	@touch $@
 
 story: $(VENV)/package ## Tell a story with the Python package: make story CHECKPOINT=stories15M.bin [ARGS="-t 0.8"]
