@@ -39,7 +39,7 @@ PACKAGE := pyproject.toml setup.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib story test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
+.PHONY: all help lib demo test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
 
 all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
 
@@ -94,9 +94,12 @@ $(VENV)/ready: $(VENV)/package
 	@$(PIP) --group test --group dev
 	@touch $@
 
-story: $(VENV)/package ## Tell a story with the Python package: make story CHECKPOINT=stories15M.bin [ARGS="-t 0.8"]
-	@test -n "$(CHECKPOINT)" || { echo "make story: name a checkpoint, as in: make story CHECKPOINT=stories15M.bin"; exit 1; }
-	@$(VENV)/bin/llama2py run "$(CHECKPOINT)" $(ARGS)
+demo: $(VENV)/package ## A story from the model in the box, with figures (CHECKPOINT=FILE: from another; ARGS="-i 'One day'")
+	@echo
+	@$(VENV)/bin/llama2py run $(if $(CHECKPOINT),"$(CHECKPOINT)") -t 0.8 -n 0 $(ARGS)
+	@echo
+	@echo "Another beginning:   $(VENV)/bin/llama2py run -t 0.8 -i 'Once there was a fox'"
+	@echo "Your own checkpoint: $(VENV)/bin/llama2py run FILE, a llama2.c .bin or a GGUF file"
 
 # Tests.
 

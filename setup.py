@@ -1,4 +1,4 @@
-"""Compiles the C core into llama2py; everything else is said in pyproject.toml."""
+"""Compiles the C core into llama2py and packs the model in the box; everything else is said in pyproject.toml."""
 
 import os
 import re
@@ -9,6 +9,28 @@ from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.errors import FileError
+
+MODEL = Path("models/stories.gguf")
+
+
+class BuildPy(build_py):
+    """Puts a copy of the model beside the modules. An editable install uses the one in the source tree."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        if not MODEL.is_file():
+            raise FileError(f"{MODEL}: not there, but it belongs into the package; get it with `git checkout {MODEL}`")
+        self.copy_file(str(MODEL), self._packed())
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [*super().get_outputs(include_bytecode), *([] if self.editable_mode else [self._packed()])]
+
+    def _packed(self) -> str:
+        return str(Path(self.build_lib, "llama2py", MODEL.name))
 
 
 class BuildExt(build_ext):
@@ -38,6 +60,6 @@ abi3 = {} if sysconfig.get_config_var("Py_GIL_DISABLED") else {"bdist_wheel": {"
 setup(
     version=version[1],
     cffi_modules=["llama2py/_build.py:ffibuilder"],
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_py": BuildPy, "build_ext": BuildExt},
     options=abi3,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from llama2py import _core
 from llama2py._bench import Bench, Task
-from llama2py._terminal import UsageError, loading, plain, progress_bar, write
+from llama2py._terminal import UsageError, add_checkpoint, loading, plain, progress_bar, write
 from llama2py.info import describe
 
 __all__ = ["aligned", "limits_table", "register"]
@@ -22,7 +22,7 @@ def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callabl
     """Adds the command to those there are."""
     example = "llama2py bench model.gguf --prompt 512 --decode 128 --depth 0,1024 --threads 1,2"
     bench = command("bench", _bench, "measure speed beside what the machine allows", example)
-    bench.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
+    add_checkpoint(bench)
     lists: dict[str, Any] = {"type": _numbers, "metavar": "N,…"}
     fitting = "or what the context holds"
     bench.add_argument("--prompt", help=f"tokens of a prompt; 0: none ({PROMPT}, {fitting})", **lists)

@@ -382,10 +382,6 @@ def test_options_of_run(arguments: list[str], named: str, model: Path, run: Run)
     assert named in complaint(run, model, *arguments)
 
 
-def test_run_without_a_checkpoint(run: Run) -> None:
-    assert re.search("(?i)checkpoint", complaint(run))
-
-
 def test_an_isa_from_the_environment(model: Path, run: Run) -> None:
     assert "mmx" in complaint(run, model, env={"LLAMA2_ISA": "mmx"})
 
