@@ -35,7 +35,7 @@ C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
 FUZZ_TARGETS := checkpoint tokenizer
 FUZZ_SECONDS ?= 60
 C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch] tests/fuzz/*.[ch])
-PACKAGE := pyproject.toml setup.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
+PACKAGE := pyproject.toml setup.py llama2py_command.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

@@ -1,6 +1,7 @@
 """The command line: run, info, fit, quantize, bench, eval.
 
-A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130.
+A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130. What another signal ends
+leaves no file half made.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from llama2py import _cmd_bench, _cmd_eval, _cmd_info, _cmd_quantize, _core
+from llama2py._signals import tidy_end
 from llama2py._terminal import StreamError, UsageError, add_checkpoint, loading, plain, size, table, tell, write
 from llama2py.box import model_in_the_box
 from llama2py.chat import Chat
@@ -33,9 +35,10 @@ CONTROLS = "".join(map(chr, (*range(9), *range(14, 32), 127)))
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code."""
     try:
-        args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
-        _take_the_box(args)
-        return int(args.command(args))
+        with tidy_end():
+            args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
+            _take_the_box(args)
+            return int(args.command(args))
     except (UsageError, StreamError, Llama2Error, MemoryError) as error:
         tell(plain(f"llama2py: {error or 'out of memory'}"))
         return 1

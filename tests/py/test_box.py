@@ -137,7 +137,7 @@ def tree(tmp_path: Path) -> Path:
     ignore = shutil.ignore_patterns("*.so", "__pycache__")
     for name in ("csrc", "llama2py"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "llama2py_command.py"):
         shutil.copy(ROOT / name, folder)
     (folder / "models").mkdir()
     shutil.copy(ROOT / NAME, folder / NAME)
@@ -158,10 +158,11 @@ def build(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_it_is_packed(tree: Path) -> None:
     assert build(tree, "build_py", "--build-lib", "built").returncode == 0
     assert (tree / "built/llama2py/stories.gguf").read_bytes() == (ROOT / NAME).read_bytes()
+    assert (tree / "built/llama2py_command.py").exists()
     assert build(tree, "sdist", "--dist-dir", "made").returncode == 0
     (archive,) = (tree / "made").iterdir()
     with tarfile.open(archive) as opened:
-        assert {name.partition("/")[2] for name in opened.getnames()} >= {NAME, "csrc/api.c"}
+        assert {name.partition("/")[2] for name in opened.getnames()} >= {NAME, "llama2py_command.py", "csrc/api.c"}
 
 
 def test_nothing_is_packed_without_it(tree: Path) -> None:
