@@ -83,7 +83,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/package: $(PACKAGE)
 	@$(VENV)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@echo "  building llama2py into $(VENV), which takes about half a minute on two cores"
+	@echo "  building llama2py into $(VENV), which takes up to a minute on two cores"
 	@PYTHONWARNINGS="ignore:Editable installation" $(PIP) --editable .
 	@touch $@
 
@@ -112,7 +112,7 @@ test-c: $(C_TESTS) ## The tests in C, in the chosen config
 test-asan: $(VENV)/ready ## The tests in C, the fuzz corpus and hostile input to ./run, under the sanitizers
 	@$(MAKE) --no-print-directory config=asan build/asan/run test-c $(FUZZ_TARGETS:%=build/asan/tests/fuzz_%)
 	@set -e; for t in $(FUZZ_TARGETS); do build/asan/tests/fuzz_$$t 20 tests/fuzz/corpus/$$t/*; done
-	LLAMA2PY_TEST_RUN=build/asan/run $(VENV)/bin/python -m pytest -q tests/py/test_bad_input.py tests/py/test_golden.py -k run
+	LLAMA2PY_TEST_RUN=build/asan/run $(VENV)/bin/python -m pytest -q $(addprefix tests/py/,test_bad_input.py test_box.py test_golden.py) -k run
 
 fuzz: ## Hostile files made up for FUZZ_SECONDS (60) by clang's libFuzzer; what fails is kept in build/fuzz
 	@$(MAKE) --no-print-directory config=fuzz CC=clang $(FUZZ_TARGETS:%=build/fuzz/tests/fuzz_%)
