@@ -35,11 +35,11 @@ C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
 FUZZ_TARGETS := checkpoint tokenizer
 FUZZ_SECONDS ?= 60
 C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch] tests/fuzz/*.[ch])
-PACKAGE := pyproject.toml setup.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
+PACKAGE := pyproject.toml setup.py llama2py_command.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib story test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
+.PHONY: all help lib demo test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
 
 all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
 
@@ -83,18 +83,23 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/package: $(PACKAGE)
 	@$(VENV)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@echo "  building llama2py into $(VENV), which takes about half a minute"
-	@$(PIP) --editable .
+	@echo "  building llama2py into $(VENV), which takes up to a minute on two cores"
+	@PYTHONWARNINGS="ignore:Editable installation" $(PIP) --editable .
 	@touch $@
 
+# pip knows groups of dependencies from 25.1 on.
 $(VENV)/ready: $(VENV)/package
 	@echo "  installing what the tests need into $(VENV)"
-	@$(PIP) --editable ".[test,dev]"
+	@$(PIP) "pip>=25.1"
+	@$(PIP) --group test --group dev
 	@touch $@
 
-story: $(VENV)/package ## Tell a story with the Python package: make story CHECKPOINT=stories15M.bin [ARGS="-t 0.8"]
-	@test -n "$(CHECKPOINT)" || { echo "make story: name a checkpoint, as in: make story CHECKPOINT=stories15M.bin"; exit 1; }
-	@$(VENV)/bin/llama2py run "$(CHECKPOINT)" $(ARGS)
+demo: $(VENV)/package ## A story from the model in the box, with figures (CHECKPOINT=FILE: from another; ARGS="-i 'One day'")
+	@echo
+	@$(VENV)/bin/llama2py run $(if $(CHECKPOINT),"$(CHECKPOINT)") -t 0.8 -n 0 $(ARGS)
+	@echo
+	@echo "Another beginning:   $(VENV)/bin/llama2py run -t 0.8 -i 'Once there was a fox'"
+	@echo "Your own checkpoint: $(VENV)/bin/llama2py run FILE, a llama2.c .bin or a GGUF file"
 
 # Tests.
 
@@ -107,7 +112,7 @@ test-c: $(C_TESTS) ## The tests in C, in the chosen config
 test-asan: $(VENV)/ready ## The tests in C, the fuzz corpus and hostile input to ./run, under the sanitizers
 	@$(MAKE) --no-print-directory config=asan build/asan/run test-c $(FUZZ_TARGETS:%=build/asan/tests/fuzz_%)
 	@set -e; for t in $(FUZZ_TARGETS); do build/asan/tests/fuzz_$$t 20 tests/fuzz/corpus/$$t/*; done
-	LLAMA2PY_TEST_RUN=build/asan/run $(VENV)/bin/python -m pytest -q tests/py/test_bad_input.py tests/py/test_golden.py -k run
+	LLAMA2PY_TEST_RUN=build/asan/run $(VENV)/bin/python -m pytest -q $(addprefix tests/py/,test_bad_input.py test_box.py test_golden.py) -k run
 
 fuzz: ## Hostile files made up for FUZZ_SECONDS (60) by clang's libFuzzer; what fails is kept in build/fuzz
 	@$(MAKE) --no-print-directory config=fuzz CC=clang $(FUZZ_TARGETS:%=build/fuzz/tests/fuzz_%)

@@ -1,6 +1,6 @@
 /* run: tells a story from a checkpoint. A drop-in for llama2.c's run: the same options, defaults, sampler and random
  * numbers, hence the same text for the same seed. Unlike there, </s> ends a text as <s> does, bytes above 127 are
- * printed, and what is out of range is refused instead of replaced. */
+ * printed, what is out of range is refused instead of replaced, and without a checkpoint it takes a model of ours. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <math.h>
@@ -12,14 +12,18 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "llama2.h"
 
 #define EXIT_INTERRUPTED 130
+#define PATH_CAPACITY 4352
+#define BOX "models/stories.gguf" /* the model in the box, from where the program lies */
 
 static const char usage[] =
-    "Usage:   run CHECKPOINT [options]\n"
+    "Usage:   run [CHECKPOINT] [options]\n"
     "Example: run stories15M.bin -t 0.8 -n 256 -i \"Once upon a time\"\n"
+    "Without a checkpoint it is the model in the box, models/stories.gguf beside this program.\n"
     "Options:\n"
     "  -t, --temperature FLOAT  0: the likeliest token each time; default 1.0\n"
     "  -p, --top-p FLOAT        nucleus sampling, 0 to 1; 0 and 1: off; default 0.9\n"
@@ -52,22 +56,34 @@ typedef struct program {
   llama2_text_stream stream;
   char *text; /* (text_capacity) */
   size_t text_capacity;
-  double started, first; /* seconds; first: when the first token was drawn, or 0 */
+  char box[PATH_CAPACITY]; /* where the model in the box is, if it is used */
+  double started, first;   /* seconds; first: when the first token was drawn, or 0 */
   double prompt_seconds, decode_seconds;
   int32_t prompt_tokens, draws; /* draws: tokens drawn after each prompt's first, the one that ends a text included */
 } program;
 
-/* Failing. */
+/* Lines on stderr. */
 
-static bool fail(const char *format, ...) {
-  char line[2048];
-  va_list list;
-  va_start(list, format);
+static void say(const char *format, va_list list) {
+  char line[2 * PATH_CAPACITY];
   vsnprintf(line, sizeof line, format, list);
-  va_end(list);
   for (char *c = line; *c; c++)
     if ((unsigned char)*c < 0x20) *c = '?'; /* one line, whatever an argument holds */
   fprintf(stderr, "run: %s\n", line);
+}
+
+static void note(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  say(format, list);
+  va_end(list);
+}
+
+static bool fail(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  say(format, list);
+  va_end(list);
   return false;
 }
 
@@ -192,7 +208,6 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
     }
     if (!good) return false;
   }
-  if (!a->checkpoint) return fail("no checkpoint was named, as in: run stories15M.bin; see run --help");
   return true;
 }
 
@@ -356,11 +371,27 @@ static bool chat(program *p) {
   return good;
 }
 
+/* Takes the model in the box, and says so. */
+static bool take_the_box(program *p) {
+  ssize_t n = readlink("/proc/self/exe", p->box, sizeof p->box - sizeof BOX);
+  while (n > 0 && p->box[n - 1] != '/') n--;
+  memcpy(p->box + (n > 0 ? n : 0), BOX, sizeof BOX);
+  if (n <= 0 || access(p->box, F_OK) != 0)
+    return fail(
+        "no checkpoint was named, and %s is not there either; name one, as in: run stories15M.bin; "
+        "see run --help",
+        p->box);
+  note("no checkpoint was named, so this is the model in the box, %s; for another: run FILE", p->box);
+  p->arguments.checkpoint = p->box;
+  return true;
+}
+
 static bool set_up(program *p) {
   arguments *a = &p->arguments;
   llama2_model_options model_options = llama2_model_defaults();
   llama2_session_options session_options = llama2_session_defaults();
-  char found[4352];
+  char found[PATH_CAPACITY];
+  if (!a->checkpoint && !take_the_box(p)) return false;
   model_options.isa = a->isa;
   model_options.quantize = a->quantize;
   model_options.threads = session_options.threads = a->threads;

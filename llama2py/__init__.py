@@ -2,7 +2,7 @@
 
     import llama2py
 
-    with llama2py.Llama("stories15M.bin") as llama:
+    with llama2py.Llama() as llama:  # or Llama("stories15M.bin")
         for chunk in llama.stream("Once upon a time", temperature=0.8):
             print(chunk, end="", flush=True)
 
@@ -10,6 +10,7 @@ Any number of threads gives the same text for the same seed, and so does any mac
 """
 
 from llama2py._core import cpu_count, version
+from llama2py.box import model_in_the_box
 from llama2py.errors import (
     CancelledError,
     CheckpointError,
@@ -85,6 +86,7 @@ __all__ = [
     "generate",
     "inspect",
     "measure_limits",
+    "model_in_the_box",
     "perplexity",
     "plan",
     "quantize",

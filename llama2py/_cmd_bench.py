@@ -10,7 +10,7 @@ from typing import Any
 
 from llama2py import _core
 from llama2py._bench import Bench, Task
-from llama2py._terminal import UsageError, loading, plain, progress_bar, write
+from llama2py._terminal import UsageError, add_checkpoint, loading, plain, progress_bar, write
 from llama2py.info import describe
 
 __all__ = ["aligned", "limits_table", "register"]
@@ -22,13 +22,13 @@ def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callabl
     """Adds the command to those there are."""
     example = "llama2py bench model.gguf --prompt 512 --decode 128 --depth 0,1024 --threads 1,2"
     bench = command("bench", _bench, "measure speed beside what the machine allows", example)
-    bench.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
+    add_checkpoint(bench)
     lists: dict[str, Any] = {"type": _numbers, "metavar": "N,…"}
     fitting = "or what the context holds"
     bench.add_argument("--prompt", help=f"tokens of a prompt; 0: none ({PROMPT}, {fitting})", **lists)
     bench.add_argument("--decode", help=f"tokens drawn; 0: none ({DECODE}, {fitting})", **lists)
     bench.add_argument("--depth", default=[0], help="tokens that come before each (0)", **lists)
-    bench.add_argument("--threads", help="threads that compute (the cores there are)", **lists)
+    bench.add_argument("--threads", default=[0], help="threads that compute; 0: the cores there are (0)", **lists)
     bench.add_argument("--rounds", "--repeat", type=int, default=ROUNDS, metavar="N", help=f"measurements ({ROUNDS})")
     bench.add_argument("--isa", choices=_core.ISAS, help="instruction set (the fastest there is)")
     add_sizes(bench, batch=False)
@@ -49,7 +49,7 @@ def _tests(args: argparse.Namespace) -> list[Task]:
     if deepest >= room > 0:
         raise UsageError(f"--depth is {deepest}, but the context holds {room} tokens; see llama2py bench --help")
     tests = []
-    for threads in args.threads or [_core.cpu_count()]:
+    for threads in (asked or _core.cpu_count() for asked in args.threads):
         for depth in args.depth:
             prompts = [min(PROMPT, room - depth)] if args.prompt is None else args.prompt
             draws = [min(DECODE, room - max(1, depth))] if args.decode is None else args.decode

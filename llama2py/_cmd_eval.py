@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from math import isnan
-from typing import Any
+from typing import Any, BinaryIO
 
 from llama2py._terminal import loading, progress_bar, table, write
 from llama2py.errors import FileError, FileMissingError, TextError
@@ -17,6 +18,9 @@ from llama2py.llama import Llama
 from llama2py.perplexity import DEFAULT_CONTEXT, perplexity
 
 __all__ = ["register"]
+
+_TOKEN = 16  # bytes that are read for each token that is wanted, at first
+_LAST = 64  # tokens that may be others once more of a text is read
 
 
 def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callable[..., None]) -> None:
@@ -41,27 +45,50 @@ def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callabl
     kind.add_argument("--json", action="store_true", help="print a JSON object")
 
 
-def _read(path: str) -> bytes:
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        yield
     except OSError as error:
         kind = FileMissingError if isinstance(error, FileNotFoundError) else FileError
         raise kind(f"{path}: cannot read the text: {error.strerror}") from None
 
 
+def _tokens(llama: Llama, file: BinaryIO, path: str, limit: int | None) -> list[int]:
+    """All tokens of a text, or the first `limit`: then no more of the file is read than it takes."""
+    text, tokens, wanted = b"", [], -1 if limit is None else _TOKEN * (max(limit, 0) + _LAST)
+    whole = False
+    while not whole:
+        with _reading(path):
+            piece = file.read(wanted)
+        text += piece
+        whole = limit is None or len(piece) < wanted
+        word = len(text) if whole else max(0, text.rfind(b" "), text.rfind(b"\n"))
+        try:
+            tokens = llama.tokenize(text[:word])
+        except TextError as error:
+            raise TextError(f"{path}: {error}") from None
+        if limit is not None and len(tokens) >= limit + _LAST:
+            break
+        wanted = len(text)
+    return tokens if limit is None else tokens[: max(limit, 0)]
+
+
 def _perplexity(args: argparse.Namespace) -> int:
-    text = _read(args.text)
+    with _reading(args.text):
+        file = open(args.text, "rb")  # noqa: SIM115
+    with file:
+        return _score(args, file)
+
+
+def _score(args: argparse.Namespace, file: BinaryIO) -> int:
     context = args.context
     if context is None:
         context = min(describe(args.checkpoint).context, DEFAULT_CONTEXT)
     with loading(args.checkpoint) as progress:
         loaded = Llama(args.checkpoint, args.tokenizer, args.quant, args.threads, context, progress=progress)
     with loaded as llama:
-        try:
-            tokens = llama.tokenize(text)
-        except TextError as error:
-            raise TextError(f"{args.text}: {error}") from None
+        tokens = _tokens(llama, file, args.text, args.limit)
         with progress_bar("scoring", unit="token", unit_scale=True) as progress:
             begin = time.perf_counter()
             found = perplexity(llama, tokens, context=context, stride=args.stride, limit=args.limit, progress=progress)

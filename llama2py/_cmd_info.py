@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from llama2py._terminal import plain, size, table, write
+from llama2py._terminal import add_checkpoint, plain, size, table, write
 from llama2py.errors import CheckpointError, TokenizerError
 from llama2py.info import ArrayInfo, Contents, MetadataValue, ModelInfo, Plan, VocabularyInfo, describe, inspect, plan
 from llama2py.tokenizer import Tokenizer
@@ -26,7 +26,7 @@ FILE_TYPES = {
 def register(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Adds the command."""
     info = command("info", _info, "describe a checkpoint", "llama2py info stories15M.bin")
-    info.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file, also one without a model")
+    add_checkpoint(info, "a llama2.c .bin or a GGUF file, also one without a model")
     info.add_argument("--json", action="store_true", help="print a JSON object")
 
 

@@ -1,14 +1,26 @@
-"""What the commands write: text to stdout, lines to stderr, tables, and how far a load has come."""
+"""What the commands share: text to stdout, lines to stderr, tables, how far a load has come; and the argument FILE."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["StreamError", "UsageError", "loading", "plain", "progress_bar", "size", "table", "tell", "write"]
+__all__ = [
+    "StreamError",
+    "UsageError",
+    "add_checkpoint",
+    "loading",
+    "plain",
+    "progress_bar",
+    "size",
+    "table",
+    "tell",
+    "write",
+]
 
 
 class UsageError(Exception):
@@ -17,6 +29,11 @@ class UsageError(Exception):
 
 class StreamError(Exception):
     """stdin or stdout cannot be used."""
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, what: str = "a llama2.c .bin or a GGUF file") -> None:
+    """The checkpoint of a command that does with the model in the box where none is named; main() puts it in."""
+    parser.add_argument("checkpoint", metavar="FILE", nargs="?", help=f"{what} (the model in the box)")
 
 
 def write(text: str) -> None:

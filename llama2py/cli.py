@@ -1,6 +1,7 @@
 """The command line: run, info, fit, quantize, bench, eval.
 
-A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130.
+A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130. What another signal ends
+leaves no file half made.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from llama2py import _cmd_bench, _cmd_eval, _cmd_info, _cmd_quantize, _core
-from llama2py._terminal import StreamError, UsageError, loading, plain, size, table, tell, write
+from llama2py._signals import tidy_end
+from llama2py._terminal import StreamError, UsageError, add_checkpoint, loading, plain, size, table, tell, write
+from llama2py.box import model_in_the_box
 from llama2py.chat import Chat
 from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
 from llama2py.info import Plan, plan
@@ -32,13 +35,23 @@ CONTROLS = "".join(map(chr, (*range(9), *range(14, 32), 127)))
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code."""
     try:
-        args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
-        return int(args.command(args))
+        with tidy_end():
+            args = _parser().parse_args(_join_values(sys.argv[1:] if argv is None else argv))
+            _take_the_box(args)
+            return int(args.command(args))
     except (UsageError, StreamError, Llama2Error, MemoryError) as error:
         tell(plain(f"llama2py: {error or 'out of memory'}"))
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _take_the_box(args: argparse.Namespace) -> None:
+    """Where a command's checkpoint may be left out and is."""
+    if getattr(args, "checkpoint", "") is None:
+        args.checkpoint = model_in_the_box()
+        box = f"no checkpoint was named, so this is the model in the box, {args.checkpoint}"
+        tell(plain(f"llama2py: {box}; for another: {args.usage} FILE"))
 
 
 # Arguments.
@@ -72,17 +85,17 @@ def _parser() -> argparse.ArgumentParser:
             description=f"{description[0].upper()}{description[1:]}.",
             epilog=f"example: {example}",
         )
-        made.set_defaults(command=function)
+        made.set_defaults(command=function, usage=made.prog)
         return made
 
     run = command("run", _run, "tell a story", "llama2py run stories15M.bin -t 0.8 -n 256 -i 'Once upon a time'")
-    run.add_argument("checkpoint", metavar="CHECKPOINT", help="a llama2.c .bin or a GGUF file")
+    add_checkpoint(run)
     run.add_argument("-t", "--temperature", type=float, default=1.0, metavar="T", help="0: greedy (1.0)")
     run.add_argument("-p", "--top-p", type=float, default=0.9, metavar="P", help="0 or 1: off (0.9)")
     run.add_argument("-s", "--seed", type=int, default=0, metavar="SEED", help="random seed (the time)")
     run.add_argument("-n", "--steps", type=int, default=256, metavar="N", help="tokens, prompt included; 0: all (256)")
     run.add_argument("-i", "--prompt", default="", metavar="TEXT", help="what the text begins with")
-    run.add_argument("-z", "--tokenizer", metavar="FILE", help="else the one beside the checkpoint")
+    run.add_argument("-z", "--tokenizer", metavar="TOKENIZER", help="else the checkpoint's own, or the one beside it")
     run.add_argument("-m", "--mode", choices=("generate", "chat"), default="generate", help="default: generate")
     run.add_argument("-y", "--system", metavar="TEXT", help="system prompt, in chat mode")
     run.add_argument("--threads", type=int, metavar="N", help="threads that compute (the cores there are)")
@@ -93,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _cmd_info.register(command)
 
     fit = command("fit", _fit, "say whether a checkpoint fits in memory", "llama2py fit llama2_7b.bin --quant q8_0")
-    fit.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
+    add_checkpoint(fit)
     _add_sizes(fit, batch=True)
     fit.add_argument("--json", action="store_true", help="print a JSON object")
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from llama2py import _core
 from llama2py._core import StrPath
+from llama2py.box import model_in_the_box
 from llama2py.errors import (
     CancelledError,
     ClosedError,
@@ -57,7 +58,7 @@ def _end_threads() -> None:
 class Llama:
     """A model, ready to run.
 
-    path: a checkpoint: llama2.c's .bin, or a GGUF file (of several, the first).
+    path: a checkpoint: llama2.c's .bin, or a GGUF file (of several, the first); None takes the model in the box.
     tokenizer: a Tokenizer or the path of one; None looks beside the checkpoint once text is wanted.
     quantize: "q8_0" makes a float checkpoint's matrices int8 while loading, 8.5 bits a weight.
     threads: how many compute; None takes the cores this process may really use. Never changes a result.
@@ -72,7 +73,7 @@ class Llama:
 
     def __init__(
         self,
-        path: StrPath,
+        path: StrPath | None = None,
         tokenizer: StrPath | Tokenizer | None = None,
         quantize: str | None = None,
         threads: int | None = None,
@@ -82,7 +83,7 @@ class Llama:
         batch: int | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        self._path = os.fspath(path)
+        self._path = model_in_the_box() if path is None else os.fspath(path)
         self._lock = threading.RLock()
         self._depth = 0
         self._closed = False
@@ -92,7 +93,7 @@ class Llama:
         self._sessions: weakref.WeakSet[_core.Session] = weakref.WeakSet()
         self._session_options = {"context": context, "batch": batch, "threads": threads}
         self._model = _core.Model(
-            path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, progress=progress
+            self._path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, progress=progress
         )
         self._info = ModelInfo(**self._model.describe())
         self._tokenizer: Tokenizer | None = None
@@ -378,7 +379,7 @@ class Llama:
 
 
 def generate(
-    checkpoint: StrPath,
+    checkpoint: StrPath | None = None,
     prompt: str | bytes | Sequence[int] = "",
     *,
     max_tokens: int | None = None,
@@ -391,6 +392,9 @@ def generate(
     context: int | None = None,
     stop: str | Sequence[str] | None = None,
 ) -> Result:
-    """Loads a checkpoint, continues a text, and frees it again. For more than one text, keep a Llama."""
+    """Loads a checkpoint, continues a text, and frees it again. For more than one text, keep a Llama.
+
+    checkpoint: None takes the model in the box, as in generate(prompt="Once upon a time").
+    """
     with Llama(checkpoint, tokenizer, quantize, threads, context) as llama:
         return llama.generate(prompt, max_tokens, temperature, top_p, seed, stop)

@@ -24,7 +24,9 @@ static llama2_status refuse_existing(const char *path) {
 static llama2_status check_place(const char *path, bool replace) {
   struct stat st;
   if (!*path) return status_fail_system(LLAMA2_ERR_IO, ENOENT, "'': no name, expected the name of a file to write");
-  if (stat(path, &st) != 0) return LLAMA2_OK; /* what else is wrong, creating the file will tell */
+  if (stat(path, &st) != 0) { /* what is wrong, creating the file will tell; but not that a link leads nowhere */
+    return !replace && lstat(path, &st) == 0 ? refuse_existing(path) : LLAMA2_OK;
+  }
   if (!S_ISREG(st.st_mode))
     return status_fail_system(LLAMA2_ERR_IO, S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
                               "%s: %s, expected the name of a file to write", path,

@@ -101,7 +101,7 @@ static llama2_status plan_file(job *j, llama2_quantize_result *result) {
   const mixture *m;
   RETURN_IF_FAILED(mixture_find(j->options->type, &m));
   RETURN_IF_FAILED(find_tokenizer(j, result->tokenizer, sizeof result->tokenizer));
-  bool own = strcmp(result->tokenizer, j->path) == 0;
+  bool own = j->checkpoint.is_gguf && strcmp(result->tokenizer, j->path) == 0;
   const char *tokenizer = *result->tokenizer && !own ? result->tokenizer : NULL;
   RETURN_IF_FAILED(to_gguf_keys(&j->head, &j->checkpoint, j->path, tokenizer));
   gguf_put_u32(&j->head, "general.quantization_version", 2);

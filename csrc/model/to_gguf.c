@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "model/tokenizer_file.h"
 #include "text/vocabulary.h"
 
 #define TOKENS "tokenizer.ggml.tokens"
@@ -133,6 +134,7 @@ static llama2_status put_tokenizer(gguf_head *h, const char *path, int32_t vocab
     status = copy_tokenizer(h, &f, vocab_size);
     gguf_close(&f);
   } else {
+    RETURN_IF_FAILED(tokenizer_file_check(path));
     RETURN_IF_FAILED(tokenizer_bin_open(&b, path, vocab_size));
     status = put_vocabulary(h, &b.vocabulary);
     tokenizer_bin_close(&b);

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "format/gguf.h"
+#include "format/llama2c.h"
 #include "text/vocabulary.h"
 
 static text_span span_of(gguf_text text) {
@@ -121,9 +122,21 @@ static llama2_status from_gguf_file(const gguf_file *f, int32_t vocab_size, llam
   return status;
 }
 
+llama2_status tokenizer_file_check(const char *path) {
+  llama2c_file f;
+  if (llama2c_open(&f, path) != LLAMA2_OK) return LLAMA2_OK;
+  llama2c_close(&f);
+  return status_fail(LLAMA2_ERR_TOKENIZER,
+                     "%s: a llama2.c checkpoint, which holds no tokenizer; expected a tokenizer.bin or a GGUF file",
+                     path);
+}
+
 llama2_status tokenizer_file_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer) {
   gguf_file f;
-  if (!gguf_recognise(path)) return tokenizer_load(path, vocab_size, tokenizer);
+  if (!gguf_recognise(path)) {
+    RETURN_IF_FAILED(tokenizer_file_check(path));
+    return tokenizer_load(path, vocab_size, tokenizer);
+  }
   RETURN_IF_FAILED(gguf_open(&f, path));
   llama2_status status = from_gguf_file(&f, vocab_size, tokenizer);
   gguf_close(&f);

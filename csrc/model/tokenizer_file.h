@@ -8,4 +8,7 @@
 llama2_status tokenizer_file_load(const char *path, int32_t vocab_size, llama2_tokenizer **tokenizer);
 llama2_status tokenizer_file_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity);
 
+/* Refuses a file that is a llama2.c checkpoint, to the last byte. */
+llama2_status tokenizer_file_check(const char *path);
+
 #endif

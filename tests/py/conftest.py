@@ -52,13 +52,19 @@ def heed_interrupts() -> None:
 
 
 @pytest.fixture(scope="session")
-def run() -> Run:
-    """Runs ./run, built first, or the program that LLAMA2PY_TEST_RUN names, such as one with sanitizers."""
-    program = os.environ.get("LLAMA2PY_TEST_RUN")
-    if not program:
-        built = subprocess.run(["make", "run"], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert built.returncode == 0, f"`make run` failed:\n{built.stdout}{built.stderr}"
-        program = str(ROOT / "run")
+def program() -> str:
+    """The path of ./run, built first, or of the program that LLAMA2PY_TEST_RUN names, such as one with sanitizers."""
+    named = os.environ.get("LLAMA2PY_TEST_RUN")
+    if named:
+        return named
+    built = subprocess.run(["make", "run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, f"`make run` failed:\n{built.stdout}{built.stderr}"
+    return str(ROOT / "run")
+
+
+@pytest.fixture(scope="session")
+def run(program: str) -> Run:
+    """Runs that program."""
 
     def execute(
         *arguments: str | bytes | os.PathLike[str], stdout: int | None = None, env: dict[str, str] | None = None

@@ -270,6 +270,20 @@ def test_a_tokenizer_that_is_no_file(tmp_path: Path, run: Run) -> None:
         assert str(path) in complaint(run, model, "-z", path)
 
 
+@pytest.mark.parametrize("version", PARTS)
+def test_a_checkpoint_is_no_tokenizer(version: int, tmp_path: Path, run: Run) -> None:
+    model, other = write_model(tmp_path), tmp_path / "other.bin"
+    other.write_bytes(b"".join(data for _, data in PARTS[version]))
+    for path in (model, other):
+        for vocab_size in (None, SHAPE.vocab_size):
+            with pytest.raises(TokenizerError, match=r"a llama2\.c checkpoint") as caught:
+                Tokenizer(path, vocab_size)
+            one_line(str(caught.value), path)
+        with pytest.raises(TokenizerError, match=r"a llama2\.c checkpoint"):
+            llama2py.quantize(model, tmp_path / "new.gguf", tokenizer=path)
+        assert "a llama2.c checkpoint" in complaint(run, model, "-z", path)
+
+
 def test_no_tokenizer_beside_the_checkpoint(tmp_path: Path, run: Run) -> None:
     path = write_model(tmp_path)
     checkpoints.write_tokenizer(tmp_path / "tokenizer.bin", 100)
@@ -366,10 +380,6 @@ def test_a_string_that_is_not_unicode(model: Path) -> None:
 )
 def test_options_of_run(arguments: list[str], named: str, model: Path, run: Run) -> None:
     assert named in complaint(run, model, *arguments)
-
-
-def test_run_without_a_checkpoint(run: Run) -> None:
-    assert re.search("(?i)checkpoint", complaint(run))
 
 
 def test_an_isa_from_the_environment(model: Path, run: Run) -> None:

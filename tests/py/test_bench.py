@@ -103,6 +103,13 @@ def test_bench_takes_lists(call: Cli, checkpoint: str) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_bench_on_all_cores(call: Cli, checkpoint: str) -> None:
+    options = ("--prompt", "4", "--decode", "0", "--rounds", "1", "--json")
+    for threads in ([], ["--threads", "0"]):
+        (row,) = json.loads(call("bench", checkpoint, *options, *threads).out)["results"]
+        assert row["threads"] == llama2py.cpu_count()
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -128,7 +135,7 @@ def test_bench_caps_what_was_not_asked_for(call: Cli, checkpoint: str, options: 
         (["--prompt", "0", "--decode", "0"], "nothing to measure"),
         (["--prompt", "-4"], "at least 1 token"),
         (["--prompt", "4,x"], "--prompt: '4,x' is not whole numbers"),
-        (["--threads", "0"], "1 thread"),
+        (["--threads", "-1"], "1 thread"),
         (["--rounds", "0"], "--rounds is 0"),
         (["--isa", "sse9"], "--isa"),
         (["--context", "65"], "65"),

@@ -37,10 +37,11 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(make_files(tmp_path_factory.mktemp("slow"), SLOW))
 
 
-def start(*argv: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "llama2py", *argv]
+def start(*argv: str, stdout: int = subprocess.PIPE, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "import sys, llama2py_command; sys.exit(llama2py_command.main())", *argv]
     # Not in the source tree, where the package that is not built would be found first.
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, cwd=Path(sys.executable).parent)
+    folder = Path(sys.executable).parent
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, cwd=folder, env=os.environ | (env or {}))
 
 
 # Run.
@@ -203,6 +204,15 @@ def test_an_interrupt_ends_cleanly(slow: str, words: int) -> None:
     *_, figures, last = err.decode().splitlines()
     assert "peak memory" in figures and last.startswith("achieved tok/s: ")
     assert b"Traceback" not in err
+
+
+def test_an_interrupt_while_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    process = start("--version", env={"PYTHONPATH": str(tmp_path)})
+    assert process.stdout and process.stdout.readline() == b"here\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")
 
 
 # Info and fit.

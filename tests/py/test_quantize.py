@@ -364,6 +364,17 @@ def test_a_file_is_not_replaced_unasked(small: Path, tmp_path: Path) -> None:
     assert parts_of(tmp_path) == []
 
 
+def test_a_link_that_leads_nowhere_is_refused_before_the_work(small: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model.gguf"
+    target.symlink_to(tmp_path / "nowhere.gguf")
+    told: list[int] = []
+    with pytest.raises(TargetExistsError, match="is there already"):
+        quantize(small, target, "f16", progress=lambda done, total: told.append(done))
+    assert told == [] and target.is_symlink() and parts_of(tmp_path) == []
+    quantize(small, target, "f16", force=True)
+    assert not target.is_symlink() and llama2py.describe(target).format == "GGUF v3"
+
+
 def test_a_file_that_came_meanwhile_is_not_replaced(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "model.gguf"
 
@@ -544,7 +555,10 @@ def test_the_command_takes_any_name(call: Cli, small: Path, tmp_path: Path) -> N
     assert "of ???[31m.gguf: is there already" in call.fails("quantize", str(small), target)
 
 
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGHUP)]
+)
+def test_a_signal_leaves_nothing(number: int, code: int, tmp_path: Path) -> None:
     shape = Shape(dim=512, hidden_dim=1024, n_layers=4, n_heads=4, n_kv_heads=4, vocab_size=2000, context=32)
     source = checkpoints.write_v0(tmp_path / "model.bin", checkpoints.random_weights(shape, 1))
     command = [sys.executable, "-m", "llama2py", "quantize", str(source), str(tmp_path / "m.gguf"), "--type", "q5_k_m"]
@@ -552,7 +566,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(sys.executable).parent)
     while not parts_of(tmp_path) and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, out, err) == (code, b"", b"")
     assert [path.name for path in tmp_path.iterdir()] == ["model.bin"]
