@@ -96,7 +96,7 @@ $(VENV)/ready: $(VENV)/package
 
 demo: $(VENV)/package ## A story from the model in the box, with figures (CHECKPOINT=FILE: from another; ARGS="-i 'One day'")
 	@echo
-	@$(VENV)/bin/llama2py run $(if $(CHECKPOINT),"$(CHECKPOINT)") -t 0.8 -n 0 $(ARGS)
+	@$(VENV)/bin/llama2py run $(if $(CHECKPOINT),"$(CHECKPOINT)") -t 0.8 $(ARGS)
 	@echo
 	@echo "Another beginning:   $(VENV)/bin/llama2py run -t 0.8 -i 'Once there was a fox'"
 	@echo "Your own checkpoint: $(VENV)/bin/llama2py run FILE, a llama2.c .bin or a GGUF file"

@@ -28,7 +28,8 @@ static const char usage[] =
     "  -t, --temperature FLOAT  0: the likeliest token each time; default 1.0\n"
     "  -p, --top-p FLOAT        nucleus sampling, 0 to 1; 0 and 1: off; default 0.9\n"
     "  -s, --seed INT           random seed; default: the time\n"
-    "  -n, --steps INT          tokens in all, the prompt's among them; 0: the whole context; default 256\n"
+    "  -n, --steps INT          tokens in all, the prompt's among them; 0: the whole context; default 256,\n"
+    "                           and without a checkpoint the whole context\n"
     "  -i, --prompt TEXT        what the text begins with\n"
     "  -z, --tokenizer FILE     default: the checkpoint's own, or the tokenizer.bin or tok*.bin beside it\n"
     "  -m, --mode MODE          generate or chat; default generate\n"
@@ -43,7 +44,7 @@ typedef struct arguments {
   const char *checkpoint, *tokenizer, *prompt, *system, *mode, *isa;
   float temperature, top_p;
   uint64_t seed;
-  int32_t steps, threads, quantize;
+  int32_t steps, threads, quantize; /* steps: -1 until it is known what is usual */
 } arguments;
 
 typedef struct program {
@@ -151,7 +152,7 @@ static bool is(const char *argument, const char *letter, const char *name) {
 /* False: the program ends, with *status. */
 static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
   *a = (arguments){
-      .prompt = "", .mode = "generate", .temperature = 1.0f, .top_p = 0.9f, .steps = 256, .quantize = LLAMA2_KEEP};
+      .prompt = "", .mode = "generate", .temperature = 1.0f, .top_p = 0.9f, .steps = -1, .quantize = LLAMA2_KEEP};
   *status = EXIT_FAILURE;
   for (int i = 1; i < argc; i++) {
     const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -391,6 +392,7 @@ static bool set_up(program *p) {
   llama2_model_options model_options = llama2_model_defaults();
   llama2_session_options session_options = llama2_session_defaults();
   char found[PATH_CAPACITY];
+  if (a->steps < 0) a->steps = a->checkpoint ? 256 : 0;
   if (!a->checkpoint && !take_the_box(p)) return false;
   model_options.isa = a->isa;
   model_options.quantize = a->quantize;

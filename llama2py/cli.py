@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _take_the_box(args: argparse.Namespace) -> None:
-    """Where a command's checkpoint may be left out and is."""
+    """Where a command's checkpoint may be left out and is. Its stories are told to their end."""
+    if getattr(args, "steps", 0) is None:
+        args.steps = 256 if args.checkpoint else 0
     if getattr(args, "checkpoint", "") is None:
         args.checkpoint = model_in_the_box()
         box = f"no checkpoint was named, so this is the model in the box, {args.checkpoint}"
@@ -93,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-t", "--temperature", type=float, default=1.0, metavar="T", help="0: greedy (1.0)")
     run.add_argument("-p", "--top-p", type=float, default=0.9, metavar="P", help="0 or 1: off (0.9)")
     run.add_argument("-s", "--seed", type=int, default=0, metavar="SEED", help="random seed (the time)")
-    run.add_argument("-n", "--steps", type=int, default=256, metavar="N", help="tokens, prompt included; 0: all (256)")
+    run.add_argument(
+        "-n", "--steps", type=int, metavar="N", help="tokens, prompt included; 0: all the context (256; 0 without FILE)"
+    )
     run.add_argument("-i", "--prompt", default="", metavar="TEXT", help="what the text begins with")
     run.add_argument("-z", "--tokenizer", metavar="TOKENIZER", help="else the checkpoint's own, or the one beside it")
     run.add_argument("-m", "--mode", choices=("generate", "chat"), default="generate", help="default: generate")

@@ -4,6 +4,14 @@ from lexicon import CAKES, FOODS, FRIEND_TRAITS, GIVERS, HABITS, MORNINGS, SIMIL
 from story import Story
 
 
+def begin(s: Story) -> None:
+    """The first part of the first paragraph, and what every plot may speak of."""
+    s.put("dream", "[{p.water}|flying|the {p.spot}|a ship|tomorrow]")
+    food(s)
+    morning(s)
+    opening(s)
+
+
 def opening(s: Story) -> None:
     """Who it is about, and where; every story introduces its hero first."""
     for name, simile in SIMILES.items():
@@ -26,11 +34,12 @@ def opening(s: Story) -> None:
     )
     looks = s.hero.looks
     if s.rng.random() < 0.75:
+        s.put("looks", looks)
         s.put("habit", s.rng.choice(HABITS[looks]))
         s.say(
             "{h} {habit}.",
-            "everyone knew that {h} was %s, for {h.he} {habit}." % looks,
-            "{h.He} was known for being %s: {h.he} {habit}." % looks,
+            "everyone knew that {h} was {looks}, for {h.he} {habit}.",
+            "{h.He} was known for being {looks}: {h.he} {habit}.",
             "{h.He} {habit}, and that was how [all the neighbours|the whole place|even the postman] knew {h.him}.",
         )
     s.maybe(
@@ -182,7 +191,7 @@ def help_out(s: Story) -> None:
     s.say(
         '"[Leave it to me|Let me try|That is easy for me]," said {f}. "{boast}." {deed}.',
         '"{boast}," said {f}. "[Wait here|Watch me|Hold my hat]." {deed}.',
-        "{f} [smiled|nodded|winked]. \"{boast},\" {f.he} said, and {h} [held {h.his} breath|crossed {h.his} toes|closed {h.his} eyes]. {deed}.",
+        '{f} [smiled|nodded|winked]. "{boast}," {f.he} said, and {h} [held {h.his} breath|crossed {h.his} toes|closed {h.his} eyes]. {deed}.',
         'then {f} laughed. "{boast}!" {deed}, [quick as a wink|in no time|before {h} could count to ten].',
     )
 

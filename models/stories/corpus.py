@@ -5,10 +5,10 @@ A story is drawn in two steps: first what is true in it (who, where, what is wan
 then the sentences, which only ever look facts up. So names, things, places and pronouns stay the same to the end.
 The same seed makes the same corpus; no two stories of it are alike.
 
-    python corpus.py --out build/stories --megabytes 40
+    python corpus.py --out build/stories --megabytes 32
 
-writes train.txt and held_out.txt, one story a block, blocks parted by an empty line. A story is held out by its plot and its
-hero's name: such a pair is in one of the files only.
+writes train.txt and held_out.txt, one story a block, blocks parted by an empty line. A story is held out by its plot
+and its hero's name: such a pair is in one of the files only.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -70,8 +72,6 @@ def words(text: str) -> list[str]:
 
 def write(out: Path, megabytes: float, seed: int) -> dict[str, int]:
     """Writes train.txt of about so many megabytes, and held_out.txt beside it; gives the number of stories of each."""
-    from tqdm import tqdm
-
     out.mkdir(parents=True, exist_ok=True)
     paths = {name: out / f"{name}.txt" for name in ("train", "held_out")}
     files = {name: path.with_suffix(".part").open("w", encoding="utf-8") for name, path in paths.items()}
@@ -99,7 +99,7 @@ def main() -> None:
         description="Makes a corpus of children's stories.", epilog="example: python corpus.py --out build/stories"
     )
     parser.add_argument("--out", type=Path, default=Path("build/stories"), help="folder to write to (%(default)s)")
-    parser.add_argument("--megabytes", type=float, default=40, help="size of train.txt (%(default)s)")
+    parser.add_argument("--megabytes", type=float, default=32, help="size of train.txt (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another corpus (%(default)s)")
     parser.add_argument("--show", type=int, metavar="N", help="print N stories instead, and write nothing")
     options = parser.parse_args()

@@ -23,7 +23,9 @@ Malte Marius Matti Morten Nathan Nepomuk Norbert Ole Oliver Pascal Peter Philip 
 Tarik Thomas Timo Tony Ulf Urs Valentin Vincent Willy Xaver""".split()
 
 # Made-up names teach a model to keep to a name that it has never met.
-STARTS = "Bal Bim Cal Dar Del Fen Fil Gor Jop Kel Lim Lor Mel Mop Nal Nim Pel Pim Rin Sil Tam Tol Vel Wim Zan Zol".split()
+STARTS = (
+    "Bal Bim Cal Dar Del Fen Fil Gor Jop Kel Lim Lor Mel Mop Nal Nim Pel Pim Rin Sil Tam Tol Vel Wim Zan Zol".split()
+)
 GIRL_ENDS = "a ana ella etta ia ika ina issa ita ola una".split()
 BOY_ENDS = "bo do en ert ik in ko lo mo o on or us".split()
 
@@ -84,21 +86,42 @@ proud clever jolly""".split()
 
 # What a trait made somebody do.
 HABITS = {
-    "brave": ("was not afraid of the [dark stairs|big geese|loud thunder|deep snow]", "always went first through the [gate|tunnel|tall grass]"),
-    "shy": ("hid behind the [door|curtain|fence] when guests came", "spoke so softly that only the [mice|bees|ants] could hear"),
-    "curious": ("asked [ten|twenty|a hundred] questions before breakfast", "looked under every [stone|leaf|log|bucket]"),
+    "brave": (
+        "was not afraid of the [dark stairs|big geese|loud thunder|deep snow]",
+        "always went first through the [gate|tunnel|tall grass]",
+    ),
+    "shy": (
+        "hid behind the [door|curtain|fence] when guests came",
+        "spoke so softly that only the [mice|bees|ants] could hear",
+    ),
+    "curious": (
+        "asked [ten|twenty|a hundred] questions before breakfast",
+        "looked under every [stone|leaf|log|bucket]",
+    ),
     "cheerful": ("whistled on the way to the [well|shop|barn]", "said good morning to every [beetle|snail|flower]"),
-    "gentle": ("carried [snails|beetles|worms] off the path so that nobody stepped on them", "never pulled a flower out of the ground"),
+    "gentle": (
+        "carried [snails|beetles|worms] off the path so that nobody stepped on them",
+        "never pulled a flower out of the ground",
+    ),
     "clever": ("could count the [stars|geese|apples] faster than anyone", "knew a trick for every [door|knot|lock]"),
     "stubborn": ("never took no for an answer", "tried everything [three|four|seven] times"),
-    "dreamy": ("often forgot to eat because of the [clouds|swallows|rain]", "put the [left|right] shoe on the wrong foot"),
+    "dreamy": (
+        "often forgot to eat because of the [clouds|swallows|rain]",
+        "put the [left|right] shoe on the wrong foot",
+    ),
     "lively": ("could not sit still, not even at [supper|tea|breakfast]", "jumped over every [puddle|bucket|fence]"),
     "patient": ("could watch a [bud|snail|spider] for a whole morning", "never pushed in when others were talking"),
     "proud": ("held {h.his} head very high", "liked to be praised for every little thing"),
     "quiet": ("listened more than {h.he} talked", "walked so softly that the [grass|floor|snow] made no sound"),
-    "restless": ("wanted to be [up and down|here and there|inside and outside] at the same time", "woke before the [cock|baker|sun]"),
+    "restless": (
+        "wanted to be [up and down|here and there|inside and outside] at the same time",
+        "woke before the [cock|baker|sun]",
+    ),
     "careful": ("looked [twice|three times] before every step", "tied every knot [twice|three times]"),
-    "merry": ("laughed until {h.his} [belly|nose|head] shook", "made up [songs|rhymes|riddles] about the [soup|rain|geese]"),
+    "merry": (
+        "laughed until {h.his} [belly|nose|head] shook",
+        "made up [songs|rhymes|riddles] about the [soup|rain|geese]",
+    ),
     "hopeful": ("believed that every day had a [surprise|present|song] in it", "took a basket along, just in case"),
     "kind": ("gave the [first|last|biggest] [cherry|nut|crumb] to the birds", "waved to everyone who passed"),
     "busy": ("swept, cooked, and mended from morning to night", "had a list of [nine|ten|twelve] things to do"),

@@ -177,7 +177,7 @@ class Story:
             self._tell(self._remarks.pop())
 
     def _named(self, template: str) -> str:
-        """The template with a name in place of a pronoun that begins it, sometimes, where the name is not in it anyway."""
+        """The template with a name in place of a pronoun that begins it, where the name is not in it anyway."""
         key = template[1:2]
         if template.startswith(f"{{{key}.He}}") and f"{{{key}}}" not in template:
             return template.replace(f"{{{key}.He}}", f"{{{key}}}", 1)

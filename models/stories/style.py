@@ -149,11 +149,15 @@ SMALL = """beetle|snail|blackbird|cricket|ladybird|spider|robin|wasp|worm|lizard
 pigeon|caterpillar|newt|finch|woodpecker|gull|bumblebee|jackdaw|earwig|hen|cuckoo|dormouse|stork""".replace("\n", "")
 COLOUR = "grey|brown|black|spotted|striped|fat|thin|lame|sleepy|very old|very small|green|nosy|busy|dusty|shy|bored|one-eyed|clever|cross"
 WHERE = """on the fence|in the hedge|on the wall|under a leaf|on a stone|in the ivy|on the {p.house} roof|near the {p.spot}|by {p.water}|
-under {p.tall}|on a twig|beside the path|in a puddle|behind the {p.spot2}|in the nettles|on a window sill|in the gutter|between two stones""".replace("\n", "")
+under {p.tall}|on a twig|beside the path|in a puddle|behind the {p.spot2}|in the nettles|on a window sill|in the gutter|between two stones""".replace(
+    "\n", ""
+)
 DID = """stopped to listen|shook its head|pretended not to see|forgot what it wanted to say|yawned|sneezed twice|nodded wisely|
 turned around to look|began to hum|held its breath|winked|hurried on|thought its own thoughts|went on with its breakfast|
 moved a little closer|told it to its cousins|did not believe it|found this very interesting|cleaned its glasses|cleared its throat|
-wished it had stayed in bed|dropped its lunch|wrote it all down|rolled its eyes|counted its legs|looked the other way""".replace("\n", "")
+wished it had stayed in bed|dropped its lunch|wrote it all down|rolled its eyes|counted its legs|looked the other way""".replace(
+    "\n", ""
+)
 REMARKS = (
     f"a [{SMALL}] told a [{SMALL}] about it, and the [{SMALL}] [{DID}].",
     f"[high above|not far away|close by|just then|for a moment], a [{COLOUR}] [{SMALL}] [{DID}].",
@@ -170,7 +174,9 @@ REMARKS = (
 
 _FIRST = re.compile(r"\{[^}]*\}|[A-Za-z']+")
 _NOUN = re.compile(
-    r"(\b(?:a|an|the|one|my|your|his|her)|\{[a-z]\.his\}) (" + "|".join(sorted(ADJECTIVES, key=len, reverse=True)) + r")\b"
+    r"(\b(?:a|an|the|one|my|your|his|her)|\{[a-z]\.his\}) ("
+    + "|".join(sorted(ADJECTIVES, key=len, reverse=True))
+    + r")\b"
 )
 _SYNONYM = re.compile(r"\b(" + "|".join(sorted(SYNONYMS, key=len, reverse=True)) + r")\b(?![^{]*\})")
 _SAID = re.compile(r'([,!?.])" (said|asked) (\{[hfg]\})([.,]|)')

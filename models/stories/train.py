@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Trains a tokenizer and a small Llama on the corpus, and writes them as a Hugging Face folder and as GGUF.
+"""Trains a tokenizer and a small Llama on the corpus, and writes them as a Hugging Face folder and as GGUfunctional.
 
     python train.py --data build/stories --out build/stories/model
 
-reads train.txt and held_out.txt (made by corpus.py where they are missing). What it has reached is kept in the folder `--out` and
-taken up again by the same command; log.csv there is the training curve. On a GPU it uses bfloat16, and on a CPU too, with float32 weights.
+reads train.txt and held_out.txt (made by corpus.py where they are missing). What it has reached is kept in the folder
+`--out` and taken up again by the same command; log.csv there is the training curve. Weights are float32, and products
+bfloat16.
 
-The shape follows Llama (Touvron et al., 2023: RMSNorm, rotary embeddings, SwiGLU) with grouped queries (Ainslie et al., 2023) and
-a shared embedding. Matrices are trained by Muon (Jordan et al., 2024), the rest by AdamW.
+The shape follows Llama (Touvron et al., 2023: RMSNorm, rotary embeddings, SwiGLU) with grouped queries (Ainslie et al.,
+2023) and a shared embedding. Matrices are trained by Muon (Jordan et al., 2024), the rest by AdamW.
 """
 
 import argparse
@@ -24,9 +25,9 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -97,7 +98,7 @@ class Attention(nn.Module):
         v = heads(self.v_proj(x), self.s.n_kv_heads)
         group = self.s.n_heads // self.s.n_kv_heads
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.o_proj(y.transpose(1, 2).reshape(n, t, -1))
 
 
@@ -112,7 +113,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, dim) to the same."""
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Layer(nn.Module):
@@ -154,7 +155,7 @@ class Llama(nn.Module):
         cos, sin = self.cos[: tokens.shape[1]].to(x.dtype), self.sin[: tokens.shape[1]].to(x.dtype)
         for layer in self.layers:
             x = layer(x, cos, sin)
-        return F.linear(self.norm(x), self.embed_tokens.weight)
+        return functional.linear(self.norm(x), self.embed_tokens.weight)
 
 
 def loss_of(model: Llama, rows: Tensor, reduction: str = "mean") -> Tensor:
@@ -162,7 +163,9 @@ def loss_of(model: Llama, rows: Tensor, reduction: str = "mean") -> Tensor:
     with torch.autocast(rows.device.type, torch.bfloat16):
         logits = model(rows[:, :-1].clamp(min=0))
     targets = rows[:, 1:].reshape(-1)
-    return F.cross_entropy(logits.float().view(-1, logits.shape[-1]), targets, ignore_index=IGNORED, reduction=reduction)
+    return functional.cross_entropy(
+        logits.float().view(-1, logits.shape[-1]), targets, ignore_index=IGNORED, reduction=reduction
+    )
 
 
 # Text to tokens.
@@ -280,7 +283,9 @@ def write_whole(path: Path, data: bytes) -> None:
     os.replace(part, path)
 
 
-def train(stories: list[list[int]], held_out: list[list[int]], s: Shape, recipe: Recipe, out: Path, device: str) -> Llama:
+def train(
+    stories: list[list[int]], held_out: list[list[int]], s: Shape, recipe: Recipe, out: Path, device: str
+) -> Llama:
     """Trains, or goes on from the last checkpoint in out; keeps log.csv there."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(os.cpu_count() or 1)
@@ -294,7 +299,9 @@ def train(stories: list[list[int]], held_out: list[list[int]], s: Shape, recipe:
     if checkpoint.exists():
         kept = torch.load(checkpoint, map_location=device, weights_only=True)
         if kept["settings"] != settings:
-            raise SystemExit(f"{checkpoint}: was made by other settings; expected these: {settings}; remove it to start anew")
+            raise SystemExit(
+                f"{checkpoint}: was made by other settings; expected these: {settings}; remove it to start anew"
+            )
         model.load_state_dict(kept["model"])
         optimizer.load(kept["optimizer"])
         done, seen, spent = kept["step"], kept["tokens"], kept["seconds"]
@@ -308,7 +315,8 @@ def train(stories: list[list[int]], held_out: list[list[int]], s: Shape, recipe:
         write_whole(checkpoint, buffer.getvalue())
 
     compiled = torch.compile(loss_of, dynamic=True)
-    shown, recent = max(1, steps // 40), []
+    shown = max(1, steps // 40)
+    recent: list[float] = []
     with tqdm(total=steps, initial=done, desc="training", unit="step", disable=None) as bar:
         while done < steps:
             start = time.monotonic()
@@ -340,7 +348,7 @@ def train(stories: list[list[int]], held_out: list[list[int]], s: Shape, recipe:
 
 
 def write_folder(model: Llama, tokenizer: Path, out: Path) -> None:
-    """config.json, generation_config.json, model.safetensors (float32) and tokenizer.model, as Hugging Face has them."""
+    """config.json, generation_config.json, model.safetensors (float32), tokenizer.model, as Hugging Face has them."""
     s = model.s
     out.mkdir(parents=True, exist_ok=True)
     config = {
@@ -377,13 +385,24 @@ def write_folder(model: Llama, tokenizer: Path, out: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Trains the story model.", epilog="example: python train.py --data build/stories --out build/stories/model"
+        description="Trains the story model.",
+        epilog="example: python train.py --data build/stories --out build/stories/model",
     )
-    parser.add_argument("--data", type=Path, default=Path("build/stories"), help="folder of train.txt and held_out.txt (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("build/stories/model"), help="folder to write to (%(default)s)")
-    parser.add_argument("--megabytes", type=float, default=32, help="size of the corpus where it must be made (%(default)s)")
-    parser.add_argument("--epochs", type=float, default=Recipe.epochs, help="how often each story is read (%(default)s)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=Path("build/stories"), help="folder of train.txt and held_out.txt (%(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/stories/model"), help="folder to write to (%(default)s)"
+    )
+    parser.add_argument(
+        "--megabytes", type=float, default=32, help="size of the corpus where it must be made (%(default)s)"
+    )
+    parser.add_argument(
+        "--epochs", type=float, default=Recipe.epochs, help="how often each story is read (%(default)s)"
+    )
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (%(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the corpus and of the training (%(default)s)")
     options = parser.parse_args()
     if not (options.data / "train.txt").exists():

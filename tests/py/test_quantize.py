@@ -37,7 +37,7 @@ TIED = Shape(dim=256, hidden_dim=256, n_layers=8, n_heads=4, n_kv_heads=1, vocab
 
 # The most that a type may leave of a normal distribution's square, about a tenth above what it does.
 ERRORS = {"f16": 1e-7, "bf16": 4e-6, "q8_0": 5e-5, "q6_k": 3.2e-4, "q5_k": 1.3e-3, "q5_1": 1.4e-3, "q5_0": 1.8e-3}
-ERRORS |= {"q4_k": 5.1e-3, "q4_1": 5.8e-3, "q4_0": 7.6e-3, "f32": 0}
+ERRORS |= {"q4_k": 5.1e-3, "q4_1": 5.8e-3, "q4_0": 7.6e-3, "q3_k": 2.3e-2, "q2_k": 7.5e-2, "f32": 0}
 
 # The layers whose attn_v and ffn_down are better in the mixtures that end in _m.
 SPREAD = {0, 3, 6, 7}
@@ -129,7 +129,7 @@ def _numbers(shape: Shape) -> dict[str, tuple[Any, int]]:
 def _file_type(name: str) -> str:
     if name == "f32":
         return "ALL_F32"
-    return f"MOSTLY_{ {'q4_k': 'q4_k_s', 'q5_k': 'q5_k_s'}.get(name, name).upper() }"
+    return f"MOSTLY_{ {'q3_k': 'q3_k_s', 'q4_k': 'q4_k_s', 'q5_k': 'q5_k_s'}.get(name, name).upper() }"
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -166,6 +166,8 @@ FITTING = [
     ("q4_k", 256, "q4_k"),
     ("q4_k", 96, "q5_0"),
     ("q5_k", 96, "q5_1"),
+    ("q3_k", 96, "q4_0"),
+    ("q2_k", 96, "q4_0"),
     ("q6_k", 96, "q8_0"),
     ("q4_k", 40, "f16"),
     ("q4_0", 40, "f16"),

@@ -1,0 +1,173 @@
+"""The story model: the corpus it learned from, the judge that measures it, and what its number types make of it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+
+import corpus
+import judge
+import numpy as np
+import plots
+import pytest
+from lexicon import BOYS, GIRLS
+from story import Story
+
+import llama2py
+from llama2py import QUANTIZE_TYPES, Llama, quantize
+
+# The corpus.
+
+
+@pytest.fixture(scope="module")
+def told() -> list[corpus.Told]:
+    return list(itertools.islice(corpus.stories(11), 2000))
+
+
+def test_the_same_seed_tells_the_same_stories(told: list[corpus.Told]) -> None:
+    assert list(itertools.islice(corpus.stories(11), 50)) == told[:50]
+    assert next(corpus.stories(12)) != told[0]
+    assert len({t.text for t in told}) == len(told)
+    assert {t.plot for t in told} == {plot.__name__ for plot in plots.PLOTS}
+
+
+def test_nothing_of_the_grammar_is_left_in_a_story(told: list[corpus.Told]) -> None:
+    for t in told:
+        assert not set("[]{}|") & set(t.text), t.text
+        assert "  " not in t.text and " ." not in t.text and " ," not in t.text, t.text
+        assert t.text[0].isupper() and t.text[-1] in '.!"', t.text
+        assert t.text.count('"') % 2 == 0, t.text
+
+
+def test_facts_stay_true(told: list[corpus.Told]) -> None:
+    for t in told:
+        hero, kept = judge.heroes(t.text)
+        assert (hero, kept) == (t.hero, True), t.text
+
+
+def test_pronouns_are_those_of_the_name() -> None:
+    for seed in range(200):
+        story = Story(random.Random(seed))
+        person = story.person("f", ["old"])
+        if person.name in GIRLS or person.name in BOYS:
+            assert (person.name in GIRLS) == (person.pronoun == "she")
+        said = story.expand("{f.he} {f.his} {f.himself}")
+        assert said == {"she": "she her herself", "he": "he his himself"}[person.pronoun]
+
+
+def test_plots_and_names_are_held_out_together(tmp_path: Path) -> None:
+    counts = corpus.write(tmp_path, 0.5, 3)
+    train, held_out = (judge.read(tmp_path / f"{name}.txt") for name in ("train", "held_out"))
+    assert (len(train), len(held_out)) == (counts["train"], counts["held_out"])
+    source = list(itertools.islice(corpus.stories(3), len(train) + len(held_out)))
+    kept = {(t.plot, t.hero) for t in source if t.held_out}
+    assert kept and not kept & {(t.plot, t.hero) for t in source if not t.held_out}
+    assert held_out == [t.text for t in source if t.held_out]
+
+
+# The judge.
+
+
+@pytest.fixture(scope="module")
+def judging(told: list[corpus.Told]) -> judge.Judge:
+    return judge.Judge([t.text for t in told[:1000]])
+
+
+def test_the_judge_finds_a_hero_who_changes(told: list[corpus.Told]) -> None:
+    for t in told[:200]:
+        others = [name for name in (*GIRLS, *BOYS) if name not in t.text]
+        half = t.text.index(" ", len(t.text) // 2)
+        assert not judge.heroes(t.text[:half] + t.text[half:].replace(t.hero, others[0]))[1]
+    assert judge.heroes("The sun was shining.") == (None, False)
+    assert not judge.heroes("Once there was a fox named Ada. Ada met a hare named Ada. Ada slept.")[1]
+
+
+def test_the_judge_finds_what_was_copied(judging: judge.Judge, told: list[corpus.Told]) -> None:
+    assert judging.shares_a_run(told[5].text)
+    words = [f"word{i:03}" for i in range(200)]
+    story = "One. Two. " + " ".join(words).replace("0", "o").replace("1", "i") + ". Three. Four."
+    assert not judging.shares_a_run(story)
+    inside = judge.middle(told[5].text)
+    first, second = corpus.words(inside)[: judge.RUN], corpus.words(inside)[: judge.RUN - 1]
+    for run, shares in ((first, True), (second, False)):
+        assert judging.shares_a_run(f"One. Two. strange {' '.join(run)} strange. Three. Four.") is shares
+
+
+def test_the_judge_finds_words_that_are_new(judging: judge.Judge, told: list[corpus.Told]) -> None:
+    assert judging.unknown(told[5].text) == []
+    assert judging.unknown("The fox googled it.") == ["googled"]
+
+
+def test_a_verdict_says_what_is_short(judging: judge.Judge, told: list[corpus.Told]) -> None:
+    texts = [t.text for t in told[:20]]
+    verdict = judging.judge(texts, [True] * 19 + [False])
+    assert (verdict.ended, verdict.hero, verdict.words, verdict.shared) == (0.95, 1, 1, 1)
+    assert verdict.short == ["shared"]
+    assert "ended" in judging.judge(texts, [False] * 20).short
+
+
+# The model.
+
+
+@pytest.fixture(scope="module")
+def kept_text() -> list[str]:
+    """Stories of pairs of plot and name that were never trained on."""
+    return [t.text for t in itertools.islice((t for t in corpus.stories(5) if t.held_out), 40)]
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The model in the box in each type."""
+    folder = tmp_path_factory.mktemp("types")
+    for name in QUANTIZE_TYPES:
+        quantize(llama2py.model_in_the_box(), folder / f"{name}.gguf", name)
+    return {name: folder / f"{name}.gguf" for name in QUANTIZE_TYPES}
+
+
+def test_its_stories_hold_together() -> None:
+    with Llama() as llama:
+        texts, ended = judge.sample(llama, 40, 1000, 0.8, 0.9)
+    known = judge.Judge([t.text for t in itertools.islice(corpus.stories(1), 6000)])
+    verdict = known.judge(texts, ended)
+    assert verdict.short == [], verdict
+    assert 120 < verdict.words_each < 350
+
+
+def test_it_keeps_to_a_name_that_it_is_given() -> None:
+    with Llama() as llama:
+        for seed, name in enumerate(("Zanzibo", "Mila", "Quentara", "Theodore", "Xu")):
+            prompt = f"Once upon a time there was a little fox named {name}"
+            text = llama.generate(prompt, temperature=0.8, seed=seed, echo=True).text
+            assert text.count(name) >= 4, text
+
+
+def test_greedy_text_is_golden() -> None:
+    assert llama2py.generate(prompt="Once upon a time", max_tokens=GOLDEN_TOKENS, temperature=0).text == GOLDEN
+
+
+def perplexities(typed: dict[str, Path], texts: list[str]) -> dict[str, float]:
+    found = {}
+    for name, path in typed.items():
+        with Llama(path) as llama:
+            found[name] = judge.foretold(llama, texts)[0]
+    return found
+
+
+def test_more_bits_foretell_better(typed: dict[str, Path], kept_text: list[str]) -> None:
+    found = perplexities(typed, kept_text)
+    order = ["f32", "q8_0", "q5_k", "q4_k", "q3_k", "q2_k"]
+    for more, less in itertools.pairwise(order):
+        assert found[more] <= found[less] * (1 + 1e-4), found
+    for name, bound in WORSE.items():
+        assert found[name] <= found["f32"] * bound, (name, found[name] / found["f32"])
+    assert set(WORSE) == set(QUANTIZE_TYPES)
+    assert found["f32"] < PERPLEXITY
+
+
+@pytest.mark.parametrize("name", QUANTIZE_TYPES)
+def test_every_type_tells_a_story(name: str, typed: dict[str, Path]) -> None:
+    with Llama(typed[name]) as llama:
+        texts, ended = judge.sample(llama, 10, 0, 0.5, 0.9)
+    assert np.mean(ended) >= 0.9
+    assert np.mean([judge.heroes(text)[1] for text in texts]) >= COHERENT.get(name, 0.9), texts
