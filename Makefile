@@ -39,7 +39,7 @@ PACKAGE := pyproject.toml setup.py llama2py_command.py $(wildcard llama2py/*.py)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib demo test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
+.PHONY: all help lib demo judge test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
 
 all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
 
@@ -100,6 +100,9 @@ demo: $(VENV)/package ## A story from the model in the box, with figures (CHECKP
 	@echo
 	@echo "Another beginning:   $(VENV)/bin/llama2py run -t 0.8 -i 'Once there was a fox'"
 	@echo "Your own checkpoint: $(VENV)/bin/llama2py run FILE, a llama2.c .bin or a GGUF file"
+
+judge: $(VENV)/ready ## Measure the stories of the model in the box (ARGS="--model FILE --show 3": another's; with --json)
+	@$(VENV)/bin/python models/stories/judge.py $(ARGS)
 
 # Tests.
 

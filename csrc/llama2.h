@@ -253,8 +253,8 @@ LLAMA2_API llama2_tensor llama2_file_tensor(const llama2_file *file, uint64_t in
 
 /* What llama2_quantize_file() can quantise to, by index from 0: "f32", "q8_0", "q4_k_m", ...; NULL beyond the last.
  * Static. A name of a type makes all matrices of it, but the classifier (or the embedding where that is shared) Q6_K, if
- * the type is integer and smaller than Q8_0; those that end in _s and _m make some layers' matrices better, as llama.cpp
- * does. */
+ * the type is integer and smaller than Q8_0; those that end in _s and _m, and q2_k, make some layers' matrices
+ * better, as llama.cpp does. */
 LLAMA2_API const char *llama2_quantize_type(int32_t index);
 
 /* One tensor, written. */

@@ -20,7 +20,7 @@ static const mixture mixtures[] = {
     {"q4_1",   LLAMA2_Q4_1, 3,  ALIKE,        LLAMA2_Q4_1},
     {"q4_0",   LLAMA2_Q4_0, 2,  ALIKE,        LLAMA2_Q4_0},
     {"q3_k",   LLAMA2_Q3_K, 11, ALIKE,        LLAMA2_Q3_K},
-    {"q2_k",   LLAMA2_Q2_K, 10, ALIKE,        LLAMA2_Q2_K},
+    {"q2_k",   LLAMA2_Q2_K, 10, ALL_LAYERS,   LLAMA2_Q3_K},
 };
 
 enum { MIXTURES = sizeof mixtures / sizeof *mixtures };
@@ -77,6 +77,8 @@ int32_t mixture_wanted(const mixture_target *t, const gguf_info *info) {
     if (m->more == SPREAD && spread(layer, n)) dtype = m->better;
     if (m->more == FIRST_LAYERS && layer < (values ? 4 : n / 8)) dtype = m->better;
   }
+  if (m->more == ALL_LAYERS && (values || down || ends(info->name, ".attn_output.weight"))) dtype = m->better;
+  if (m->more == ALL_LAYERS && values && t->n_heads / t->n_kv_heads >= 4) dtype = LLAMA2_Q4_K;
   /* Llama 2 70B and its like: eight heads share these, so that they are small and matter more. */
   bool shared = n == 80 && t->n_heads != t->n_kv_heads;
   if (values && shared && m->more != ALIKE && dtype == LLAMA2_Q4_K) dtype = LLAMA2_Q5_K;

@@ -5,11 +5,14 @@
 
 #include "model/listing.h"
 
+/* Which layers' attn_v and ffn_down are of the better type; ALL_LAYERS: attn_output too. */
+typedef enum mixture_more { ALIKE, FIRST_LAYERS, SPREAD, ALL_LAYERS } mixture_more;
+
 typedef struct mixture {
   const char *name;
-  int32_t dtype;                             /* of matrices */
-  int32_t file_type;                         /* GGUF's general.file_type */
-  enum { ALIKE, FIRST_LAYERS, SPREAD } more; /* which layers' attn_v and ffn_down are of the better type */
+  int32_t dtype;     /* of matrices */
+  int32_t file_type; /* GGUF's general.file_type */
+  mixture_more more;
   int32_t better;
 } mixture;
 

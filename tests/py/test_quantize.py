@@ -54,6 +54,8 @@ def types_of(name: str, shape: Shape) -> Callable[[str], str]:
         if tensor == ("token_embd.weight" if shape.shared else "output.weight"):
             return base if base in ("f32", "f16", "bf16", "q8_0") else "q6_k"
         layer = int(tensor.split(".")[1]) if tensor.startswith("blk.") else -1
+        if name == "q2_k" and any(part in tensor for part in ("attn_v", "attn_output", "ffn_down")):
+            return "q4_k" if "attn_v" in tensor and shape.n_heads >= 4 * shape.n_kv_heads else "q3_k"
         for part, first in (("attn_v", 4), ("ffn_down", 1)):
             if part in tensor and kind == "m" and layer in SPREAD:
                 return "q6_k"
