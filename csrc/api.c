@@ -12,6 +12,7 @@
 #include "engine/model.h"
 #include "engine/quantize.h"
 #include "engine/session.h"
+#include "format/source.h"
 #include "model/contents.h"
 #include "model/mixture.h"
 #include "model/tokenizer_file.h"
@@ -59,13 +60,13 @@ llama2_session_options llama2_session_defaults(void) {
 llama2_status llama2_plan_file(const char *path, const llama2_model_options *options,
                                const llama2_session_options *session, llama2_model_info *info, llama2_plan *plan) {
   assert(path && options && info && plan);
-  return model_plan(path, options, session, info, plan);
+  return model_plan(path, NULL, options, session, info, plan);
 }
 
 llama2_status llama2_model_load(const char *path, const llama2_model_options *options,
                                 const llama2_session_options *session, llama2_model **model) {
   assert(path && options && model);
-  return model_load(path, options, session, model);
+  return model_load(path, NULL, options, session, model);
 }
 
 void llama2_model_free(llama2_model *model) {
@@ -115,7 +116,87 @@ llama2_quantize_options llama2_quantize_defaults(void) {
 llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
                                    llama2_quantize_result *result) {
   assert(in && out && options && options->type && result);
-  return quantize_file(in, out, options, result);
+  return quantize_checkpoint(in, NULL, out, options, result);
+}
+
+/* Sources. */
+
+llama2_status llama2_source_new(const char *name, llama2_source **source) {
+  assert(name && source);
+  return source_new(name, source);
+}
+
+void llama2_source_free(llama2_source *source) {
+  source_free(source);
+}
+
+void llama2_source_put_uint(llama2_source *source, const char *key, uint32_t value) {
+  assert(source && key);
+  gguf_put_u32(&source->head, key, value);
+}
+
+void llama2_source_put_float(llama2_source *source, const char *key, float value) {
+  assert(source && key);
+  gguf_put_f32(&source->head, key, value);
+}
+
+void llama2_source_put_bool(llama2_source *source, const char *key, int value) {
+  assert(source && key);
+  gguf_put_bool(&source->head, key, value != 0);
+}
+
+void llama2_source_put_text(llama2_source *source, const char *key, const char *text, uint64_t n) {
+  assert(source && key && (text || n == 0));
+  gguf_put_text(&source->head, key, (gguf_text){text, n});
+}
+
+void llama2_source_put_ints(llama2_source *source, const char *key, const int32_t *values, uint64_t n) {
+  assert(source && key && (values || n == 0));
+  gguf_put_array(&source->head, key, GGUF_I32, n);
+  for (uint64_t i = 0; i < n; i++) gguf_put_item_i32(&source->head, values[i]);
+}
+
+void llama2_source_put_floats(llama2_source *source, const char *key, const float *values, uint64_t n) {
+  assert(source && key && (values || n == 0));
+  gguf_put_array(&source->head, key, GGUF_F32, n);
+  for (uint64_t i = 0; i < n; i++) gguf_put_item_f32(&source->head, values[i]);
+}
+
+void llama2_source_put_texts(llama2_source *source, const char *key, const char *texts, const uint64_t *lengths,
+                             uint64_t n) {
+  assert(source && key && ((texts && lengths) || n == 0));
+  gguf_put_array(&source->head, key, GGUF_STRING, n);
+  for (uint64_t i = 0; i < n; texts += lengths[i++]) gguf_put_item_text(&source->head, (gguf_text){texts, lengths[i]});
+}
+
+llama2_status llama2_source_put_tensor(llama2_source *source, const char *name, int32_t dtype, int32_t n_dims,
+                                       const int64_t *dims, const void *data, uint64_t bytes, int64_t split) {
+  assert(source && name && dims && data);
+  return source_put_tensor(source, name, dtype, n_dims, dims, data, bytes, split);
+}
+
+llama2_status llama2_source_quantize(const llama2_source *source, const char *out,
+                                     const llama2_quantize_options *options, llama2_quantize_result *result) {
+  assert(source && out && options && options->type && result);
+  return quantize_checkpoint(source->name, source, out, options, result);
+}
+
+llama2_status llama2_source_plan(const llama2_source *source, const llama2_model_options *options,
+                                 const llama2_session_options *session, llama2_model_info *info, llama2_plan *plan) {
+  assert(source && options && info && plan);
+  return model_plan(source->name, source, options, session, info, plan);
+}
+
+llama2_status llama2_source_load(const llama2_source *source, const llama2_model_options *options,
+                                 const llama2_session_options *session, llama2_model **model) {
+  assert(source && options && model);
+  return model_load(source->name, source, options, session, model);
+}
+
+llama2_status llama2_source_tokenizer(const llama2_source *source, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+  assert(source && tokenizer);
+  if (vocab_size < 0) return status_fail(LLAMA2_ERR_ARGUMENT, "vocab_size is %d, expected 0 (any) or more", vocab_size);
+  return tokenizer_file_of(source, vocab_size, tokenizer);
 }
 
 /* Sessions. */

@@ -161,7 +161,7 @@ typedef struct llama2_model_info {
   uint64_t parameters;       /* in the file, a shared classifier counted once */
   uint64_t file_bytes;
   uint64_t weight_bytes;    /* in memory */
-  const char *format;       /* "llama2.c v0" to "llama2.c v2", "GGUF v2", "GGUF v3"; static */
+  const char *format;       /* "llama2.c v0" to "llama2.c v2", "GGUF v2", "GGUF v3", "source"; static */
   const char *isa;          /* the instruction set in use; static */
   const char *architecture; /* "llama", "mistral", "qwen2", "qwen3"; static */
   const char
@@ -298,6 +298,55 @@ LLAMA2_API llama2_quantize_options llama2_quantize_defaults(void);
  * ENOSPC where there is no room), FORMAT, TOKENIZER, MEMORY, CANCELLED, NUMERIC (a value that is not finite). */
 LLAMA2_API llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
                                               llama2_quantize_result *result);
+
+/* Sources. */
+
+/* A checkpoint that its caller puts together in GGUF's terms, from files of any format: keys with values, and tensors whose
+ * data lies in the caller's memory, such as a mapped file. Nothing is copied but keys and names. What is put may come
+ * from untrusted files: it is checked as a GGUF file is, when the source is used. Once all is put it is immutable, and
+ * may be shared by threads. */
+typedef struct llama2_source llama2_source;
+
+/* name: of what it is read from, for messages. The caller owns *source and gives it back with llama2_source_free().
+ * Errors: MEMORY. */
+LLAMA2_API llama2_status llama2_source_new(const char *name, llama2_source **source);
+
+/* NULL is allowed. Models and tokenizers that were made of it need it no longer. */
+LLAMA2_API void llama2_source_free(llama2_source *source);
+
+/* Put a key, each once, with a value of GGUF's type uint32, float32, bool, string, or array of int32, float32 or string.
+ * `texts` holds the strings one behind another, lengths[0..n) their bytes. Keys and values are copied. Where there is
+ * no memory for that, whatever uses the source fails with MEMORY. */
+LLAMA2_API void llama2_source_put_uint(llama2_source *source, const char *key, uint32_t value);
+LLAMA2_API void llama2_source_put_float(llama2_source *source, const char *key, float value);
+LLAMA2_API void llama2_source_put_bool(llama2_source *source, const char *key, int value);
+LLAMA2_API void llama2_source_put_text(llama2_source *source, const char *key, const char *text, uint64_t n);
+LLAMA2_API void llama2_source_put_ints(llama2_source *source, const char *key, const int32_t *values, uint64_t n);
+LLAMA2_API void llama2_source_put_floats(llama2_source *source, const char *key, const float *values, uint64_t n);
+LLAMA2_API void llama2_source_put_texts(llama2_source *source, const char *key, const char *texts,
+                                        const uint64_t *lengths, uint64_t n);
+
+/* Puts a tensor, under GGUF's name. dims[0..n_dims): the one that varies fastest first. data: `bytes` bytes at any
+ * alignment, little endian, which must stay as they are until the source is freed.
+ * split: 0, or an even number that divides the rows (the values, where there is one row): each so many of them lie with
+ * the even ones first and the odd ones behind, and are read in turn. With the head's width as `split`, queries and keys
+ * whose halves are rotated together, as in Hugging Face's files, become pairs of neighbours, as GGUF's llama has them.
+ * Errors: ARGUMENT (a type, shape, size or split that does not fit), MEMORY. */
+LLAMA2_API llama2_status llama2_source_put_tensor(llama2_source *source, const char *name, int32_t dtype,
+                                                  int32_t n_dims, const int64_t *dims, const void *data, uint64_t bytes,
+                                                  int64_t split);
+
+/* As llama2_quantize_file(), llama2_plan_file(), llama2_model_load() and llama2_tokenizer_load() do with a GGUF file that
+ * holds the same. The data is read by these calls alone. */
+LLAMA2_API llama2_status llama2_source_quantize(const llama2_source *source, const char *out,
+                                                const llama2_quantize_options *options, llama2_quantize_result *result);
+LLAMA2_API llama2_status llama2_source_plan(const llama2_source *source, const llama2_model_options *options,
+                                            const llama2_session_options *session, llama2_model_info *info,
+                                            llama2_plan *plan);
+LLAMA2_API llama2_status llama2_source_load(const llama2_source *source, const llama2_model_options *options,
+                                            const llama2_session_options *session, llama2_model **model);
+LLAMA2_API llama2_status llama2_source_tokenizer(const llama2_source *source, int32_t vocab_size,
+                                                 llama2_tokenizer **tokenizer);
 
 /* Sessions. */
 

@@ -11,6 +11,7 @@ Any number of threads gives the same text for the same seed, and so does any mac
 
 from llama2py._core import cpu_count, version
 from llama2py.box import model_in_the_box
+from llama2py.convert import convert
 from llama2py.errors import (
     CancelledError,
     CheckpointError,
@@ -81,6 +82,7 @@ __all__ = [
     "TypeTotal",
     "VocabularyInfo",
     "__version__",
+    "convert",
     "cpu_count",
     "describe",
     "generate",

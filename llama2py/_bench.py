@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core
+from llama2py import _core, huggingface
 from llama2py._core import StrPath
 from llama2py.errors import ContextOverflowError, InsufficientMemoryError, InvalidArgumentError, Llama2Error
 from llama2py.info import ModelInfo, plan
@@ -132,8 +132,8 @@ class Bench:
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
         """context: what the tests may use; None takes the model's own. progress: of the load."""
-        self._path, self._quantize = path, quantize
-        _, described = _core.plan(path, quantize=quantize, threads=None, isa=isa, context=context, batch=None)
+        self._path, self._opened, self._quantize = path, huggingface.opened(path), quantize
+        _, described = _core.plan(self._opened, quantize=quantize, threads=None, isa=isa, context=context, batch=None)
         room = int(described["context"]) if context is None else context
         for test in tests:
             if test.tokens < 1 or test.depth < 0 or test.threads < 1:
@@ -145,7 +145,9 @@ class Bench:
         if not tests:
             raise InvalidArgumentError("nothing to measure; ask for tokens of prompt or decode")
         needs = max(test.needs for test in tests)
-        self._model = _core.Model(path, quantize=quantize, threads=None, isa=isa, context=needs, progress=progress)
+        self._model = _core.Model(
+            self._opened, quantize=quantize, threads=None, isa=isa, context=needs, progress=progress
+        )
         self.info = ModelInfo(**self._model.describe())
         self._kv_token = plan(path, quantize=quantize, isa=isa, context=room).kv / room
         self.rates: dict[Task, list[float]] = {test: [] for test in tests}
@@ -177,7 +179,7 @@ class Bench:
         expected = None
         if scalar and self.info.isa != "scalar":
             with suppress(InsufficientMemoryError):
-                model = _core.Model(self._path, quantize=self._quantize, threads=None, isa="scalar", context=1)
+                model = _core.Model(self._opened, quantize=self._quantize, threads=None, isa="scalar", context=1)
                 try:
                     tokens, expected = scalar, _logits(model, scalar, 1, 1)
                 finally:

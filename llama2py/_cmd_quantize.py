@@ -1,4 +1,4 @@
-"""`llama2py quantize`: a checkpoint as a smaller GGUF file."""
+"""`llama2py quantize`: a checkpoint as a smaller GGUF file; and what any command says of a file that it wrote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llama2py._terminal import UsageError, loading, plain, size, table, tell, wr
 from llama2py.errors import TargetExistsError
 from llama2py.quantize import QUANTIZE_TYPES, QuantizeResult, quantize
 
-__all__ = ["register"]
+__all__ = ["add_arguments", "register", "write_file"]
 
 
 def register(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -23,9 +23,14 @@ def register(command: Callable[..., argparse.ArgumentParser]) -> None:
         "llama2py quantize stories15M.bin stories15M-q4_k_m.gguf --type q4_k_m",
     )
     made.add_argument("source", metavar="IN", help="a llama2.c .bin or a GGUF file, quantised or not")
+    add_arguments(made, "q8_0", "q8_0")
+
+
+def add_arguments(made: argparse.ArgumentParser, usual: str | None, told: str) -> None:
+    """Adds all but the source. usual, told: the type that is meant where none is named, and what help calls it."""
     made.add_argument("target", metavar="OUT", help="the GGUF file to write")
     made.add_argument(
-        "--type", type=str.lower, default="q8_0", metavar="TYPE", help=f"{', '.join(QUANTIZE_TYPES)} (q8_0)"
+        "--type", type=str.lower, default=usual, metavar="TYPE", help=f"{', '.join(QUANTIZE_TYPES)} ({told})"
     )
     made.add_argument("--force", action="store_true", help="replace OUT if it is there")
     made.add_argument("-z", "--tokenizer", metavar="FILE", help="else the one in IN or beside it")
@@ -34,9 +39,14 @@ def register(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _quantize(args: argparse.Namespace) -> int:
+    return write_file(quantize, args)
+
+
+def write_file(function: Callable[..., QuantizeResult], args: argparse.Namespace) -> int:
+    """Has a function write the file that the arguments ask for, and says what it has become."""
     try:
         with loading(args.target) as progress:
-            result = quantize(
+            result = function(
                 args.source,
                 args.target,
                 args.type,
@@ -77,7 +87,7 @@ def _as_json(result: QuantizeResult) -> dict[str, object]:
 
 def _remarks(result: QuantizeResult) -> list[str]:
     """What the result is not, that was asked for or is hoped for."""
-    lines = []
+    lines = list(result.notes)
     changes = list(dict.fromkeys((tensor.wanted, tensor.dtype) for tensor in result.fallbacks))
     if changes:
         instead = ", ".join(f"{dtype} for {wanted}" for wanted, dtype in changes)

@@ -212,8 +212,61 @@ def quantize_types() -> tuple[str, ...]:
     return tuple(_string(name) for name in itertools.takewhile(lambda name: name != ffi.NULL, names))
 
 
+# Sources.
+
+_SOURCE_DTYPES = {"F32": lib.LLAMA2_F32, "F16": lib.LLAMA2_F16, "BF16": lib.LLAMA2_BF16}
+SourceValue: TypeAlias = "bool | int | float | str | list[bytes] | npt.NDArray[np.int32] | npt.NDArray[np.float32]"
+
+
+class Source:
+    """A checkpoint put together in GGUF's terms. It keeps what its tensors lie in alive."""
+
+    def __init__(self, name: StrPath) -> None:
+        made = ffi.new("llama2_source **")
+        _check(lib.llama2_source_new(_path(name), made))
+        self.name = os.fspath(name)
+        self.handle = made[0]
+        self._kept: list[Any] = []
+        weakref.finalize(self, lib.llama2_source_free, self.handle).atexit = False
+
+    def put(self, key: str, value: SourceValue) -> None:
+        """Puts a key: whole numbers as uint32, float as float32, arrays as lists of texts or NumPy arrays."""
+        name = key.encode()
+        if isinstance(value, bool):
+            lib.llama2_source_put_bool(self.handle, name, value)
+        elif isinstance(value, int):
+            lib.llama2_source_put_uint(self.handle, name, value)
+        elif isinstance(value, float):
+            lib.llama2_source_put_float(self.handle, name, value)
+        elif isinstance(value, str):
+            text = value.encode("utf-8", "replace")
+            lib.llama2_source_put_text(self.handle, name, text, len(text))
+        elif isinstance(value, list):
+            lengths = ffi.new("uint64_t[]", [len(text) for text in value])
+            lib.llama2_source_put_texts(self.handle, name, b"".join(value), lengths, len(value))
+        elif value.dtype == np.int32:
+            lib.llama2_source_put_ints(self.handle, name, ffi.from_buffer("int32_t[]", value), value.size)
+        else:
+            lib.llama2_source_put_floats(self.handle, name, ffi.from_buffer("float[]", value), value.size)
+
+    def put_tensor(
+        self, name: str, dtype: str, shape: tuple[int, ...], data: npt.NDArray[np.uint8], split: int = 0
+    ) -> None:
+        """Puts a tensor of type F32, F16 or BF16 where it lies. shape: as NumPy has it. split: as in llama2.h."""
+        lying = ffi.from_buffer("unsigned char[]", data)
+        dims = ffi.new("int64_t[]", list(shape[::-1]))
+        kind = _SOURCE_DTYPES[dtype]
+        _check(
+            lib.llama2_source_put_tensor(self.handle, name.encode(), kind, len(shape), dims, lying, data.size, split)
+        )
+        self._kept.append(lying)
+
+
+# Quantising.
+
+
 def quantize(
-    source: StrPath,
+    source: StrPath | Source,
     target: StrPath,
     *,
     type: str,
@@ -235,9 +288,13 @@ def quantize(
     options.threads = _option("threads", threads)
     options.replace = bool(replace)
     result = ffi.new("llama2_quantize_result *")
-    status = lib.llama2_quantize_file(_path(source), _path(target), options, result)
+    if isinstance(source, Source):
+        status = lib.llama2_source_quantize(source.handle, _path(target), options, result)
+    else:
+        status = lib.llama2_quantize_file(_path(source), _path(target), options, result)
     message = _string(lib.llama2_last_error().message)
-    paths = (path for path in (source, target, tokenizer) if path and message.startswith(f"{os.fspath(path)}: "))
+    named_paths = (source.name if isinstance(source, Source) else source, target, tokenizer)
+    paths = (path for path in named_paths if path and message.startswith(f"{os.fspath(path)}: "))
     _check_computed(status, next(paths, None))
     values = {name: int(getattr(result, name)) for name in ("bytes_in", "bytes_out")}
     return values | {"tokenizer": os.fsdecode(ffi.string(result.tokenizer)) or None}
@@ -273,7 +330,7 @@ def _session_options(context: int | None, batch: int | None, threads: int | None
 
 
 def plan(
-    path: StrPath,
+    path: StrPath | Source,
     *,
     quantize: str | None,
     threads: int | None,
@@ -286,7 +343,10 @@ def plan(
     planned = ffi.new("llama2_plan *")
     info = ffi.new("llama2_model_info *")
     session_options = _session_options(context, batch, threads)
-    _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, info, planned), path)
+    if isinstance(path, Source):
+        _check(lib.llama2_source_plan(path.handle, model_options[0], session_options, info, planned), path.name)
+    else:
+        _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, info, planned), path)
     return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info)
 
 
@@ -303,7 +363,7 @@ class Model:
 
     def __init__(
         self,
-        path: StrPath,
+        path: StrPath | Source,
         *,
         quantize: str | None,
         threads: int | None,
@@ -318,7 +378,10 @@ class Model:
         options[0].progress, options[0].progress_context = lib.llama2py_progress, handle
         made = ffi.new("llama2_model **")
         session = _session_options(context, batch, threads)
-        _check_computed(lib.llama2_model_load(_path(path), options[0], session, made), path)
+        if isinstance(path, Source):
+            _check_computed(lib.llama2_source_load(path.handle, options[0], session, made), path.name)
+        else:
+            _check_computed(lib.llama2_model_load(_path(path), options[0], session, made), path)
         self.handle = made[0]
         self._free = weakref.finalize(self, lib.llama2_model_free, self.handle)
         self._free.atexit = False
@@ -435,9 +498,13 @@ def find_tokenizer(checkpoint: StrPath, vocab_size: int) -> str:
 class Tokenizer:
     """A vocabulary in memory."""
 
-    def __init__(self, path: StrPath, vocab_size: int) -> None:
+    def __init__(self, path: StrPath | Source, vocab_size: int) -> None:
         made = ffi.new("llama2_tokenizer **")
-        _check(lib.llama2_tokenizer_load(_path(path), _int32("vocab_size", vocab_size), made), path)
+        size = _int32("vocab_size", vocab_size)
+        if isinstance(path, Source):
+            _check(lib.llama2_source_tokenizer(path.handle, size, made), path.name)
+        else:
+            _check(lib.llama2_tokenizer_load(_path(path), size, made), path)
         self.handle = made[0]
         weakref.finalize(self, lib.llama2_tokenizer_free, self.handle).atexit = False
         self.vocab_size = int(lib.llama2_tokenizer_vocab_size(self.handle))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-from llama2py import _core
+from llama2py import _core, huggingface
 from llama2py._core import StrPath
 
 __all__ = [
@@ -193,11 +193,13 @@ def plan(
     batch: int | None = None,
 ) -> Plan:
     """Says what `Llama(path, …)` with the same options would take. Reads the file's header only."""
-    planned, _ = _core.plan(path, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch)
+    opened = huggingface.opened(path)
+    planned, _ = _core.plan(opened, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch)
     return Plan(**planned)
 
 
 def describe(path: StrPath, *, quantize: str | None = None, isa: str | None = None) -> ModelInfo:
     """Says what a checkpoint holds, and its type and size in memory. Reads the file's header only."""
-    _, info = _core.plan(path, quantize=quantize, threads=None, isa=isa, context=None, batch=None)
+    opened = huggingface.opened(path)
+    _, info = _core.plan(opened, quantize=quantize, threads=None, isa=isa, context=None, batch=None)
     return ModelInfo(**info)

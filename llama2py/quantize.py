@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llama2py import _core
 from llama2py._core import StrPath
@@ -36,6 +36,7 @@ class QuantizeResult:
     tensors: each with its types, in the order of the file.
     bytes_in, bytes_out: of the two checkpoints.
     tokenizer: the file that the new one's tokenizer is from; None if it has none.
+    notes: what was in the old one and is not in the new one, a line each.
     """
 
     type: str
@@ -44,6 +45,7 @@ class QuantizeResult:
     bytes_in: int
     bytes_out: int
     tokenizer: str | None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def types(self) -> dict[str, TypeTotal]:
@@ -87,6 +89,20 @@ def quantize(
     One tensor and a few megabytes are in memory at a time. The file takes its name when it is whole; nothing is left of
     a failure.
     """
+    return write(source, target, type, threads=threads, force=force, tokenizer=tokenizer, progress=progress)
+
+
+def write(
+    source: StrPath | _core.Source,
+    target: StrPath,
+    type: str,
+    *,
+    threads: int | None,
+    force: bool,
+    tokenizer: StrPath | None,
+    progress: Callable[[int, int], object] | None,
+) -> QuantizeResult:
+    """quantize() of a file, or of what was put together from others."""
     tensors: list[QuantizedTensor] = []
     result = _core.quantize(
         source,

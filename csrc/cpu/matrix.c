@@ -348,12 +348,14 @@ void matrix_pack(const matrix *m, int64_t panel, const tensor *t, const int64_t 
     return;
   }
   assert(matrix_keeps(t));
+  int64_t lying[LANES]; /* where the rows lie in the data */
+  for (int lane = 0; lane < LANES; lane++) lying[lane] = rows[lane] < 0 ? -1 : tensor_row(t, rows[lane]);
   switch (m->dtype) {
     case LLAMA2_F16:
-    case LLAMA2_BF16: pack_16_bits(m, (uint16_t *)out, t, rows); return;
-    case LLAMA2_Q8_F: pack_q8_f(m, out, t, rows); return;
+    case LLAMA2_BF16: pack_16_bits(m, (uint16_t *)out, t, lying); return;
+    case LLAMA2_Q8_F: pack_q8_f(m, out, t, lying); return;
 #define BLOCKS(NAME) \
-  case LLAMA2_##NAME: pack_blocks(LLAMA2_##NAME, m, out, t, rows); return;
+  case LLAMA2_##NAME: pack_blocks(LLAMA2_##NAME, m, out, t, lying); return;
       BLOCKS(Q8_0)
       BLOCKS(Q4_0)
       BLOCKS(Q4_1)

@@ -81,11 +81,11 @@ static void describe(opened *o) {
 }
 
 /* session: NULL, or a session that is to be planned for as well. On success close o->checkpoint. */
-static llama2_status open_and_plan(const char *path, const llama2_model_options *options,
+static llama2_status open_and_plan(const char *path, const llama2_source *source, const llama2_model_options *options,
                                    const llama2_session_options *session, opened *o) {
   const backend *b = &backend_cpu;
   RETURN_IF_FAILED(model_options_resolve(options, &o->options));
-  RETURN_IF_FAILED(checkpoint_open(&o->checkpoint, path));
+  RETURN_IF_FAILED(source ? checkpoint_open_source(&o->checkpoint, source) : checkpoint_open(&o->checkpoint, path));
   describe(o);
   o->plan = (llama2_plan){.available = b->memory()};
   llama2_session_options resolved;
@@ -106,10 +106,10 @@ static llama2_status open_and_plan(const char *path, const llama2_model_options 
   return LLAMA2_OK;
 }
 
-llama2_status model_plan(const char *path, const llama2_model_options *options, const llama2_session_options *session,
-                         llama2_model_info *info, llama2_plan *plan) {
+llama2_status model_plan(const char *path, const llama2_source *source, const llama2_model_options *options,
+                         const llama2_session_options *session, llama2_model_info *info, llama2_plan *plan) {
   opened o;
-  RETURN_IF_FAILED(open_and_plan(path, options, session, &o));
+  RETURN_IF_FAILED(open_and_plan(path, source, options, session, &o));
   *info = o.info;
   *plan = o.plan;
   checkpoint_close(&o.checkpoint);
@@ -125,10 +125,10 @@ static const char *remedy(const opened *o) {
                   : "close other programs, or take a smaller model";
 }
 
-llama2_status model_load(const char *path, const llama2_model_options *options, const llama2_session_options *session,
-                         llama2_model **model) {
+llama2_status model_load(const char *path, const llama2_source *source, const llama2_model_options *options,
+                         const llama2_session_options *session, llama2_model **model) {
   opened o;
-  RETURN_IF_FAILED(open_and_plan(path, options, session, &o));
+  RETURN_IF_FAILED(open_and_plan(path, source, options, session, &o));
   const llama2_plan *p = &o.plan;
   llama2_status status = LLAMA2_OK;
   llama2_model *m = NULL;

@@ -22,11 +22,12 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
 /* The room that a session with resolved options needs. */
 limits session_limits(const llama2_session_options *resolved);
 
-/* Each is documented at its counterpart in llama2.h. session may be NULL. */
-llama2_status model_plan(const char *path, const llama2_model_options *options, const llama2_session_options *session,
-                         llama2_model_info *info, llama2_plan *plan);
-llama2_status model_load(const char *path, const llama2_model_options *options, const llama2_session_options *session,
-                         llama2_model **model);
+/* Each is documented at its counterpart in llama2.h. session may be NULL. source: NULL, or what is read instead of the
+ * file at `path`, which is its name then. */
+llama2_status model_plan(const char *path, const llama2_source *source, const llama2_model_options *options,
+                         const llama2_session_options *session, llama2_model_info *info, llama2_plan *plan);
+llama2_status model_load(const char *path, const llama2_source *source, const llama2_model_options *options,
+                         const llama2_session_options *session, llama2_model **model);
 void model_free(llama2_model *model);
 
 #endif

@@ -32,9 +32,9 @@ typedef struct job {
   atomic_int cancel;
 } job;
 
-/* A tensor's values from `begin` on, all rows one behind another, and where they go. */
+/* Some of a tensor's values, all rows one behind another, and where they go. */
 typedef struct strip {
-  tensor flat;
+  tensor tensor;
   int32_t to;
   int64_t begin, end;
   unsigned char *out;
@@ -59,11 +59,12 @@ static llama2_status find_tokenizer(const job *j, char *path, size_t capacity) {
   if (own && named)
     return status_fail(LLAMA2_ERR_ARGUMENT, "%s: has a tokenizer of its own, but %s was named; expected none", j->path,
                        named);
-  if (named && strlen(named) >= capacity)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "a tokenizer's path of %zu bytes, expected less than %zu", strlen(named),
+  const char *chosen = own ? j->path : named ? named : c->is_gguf ? "" : NULL;
+  if (chosen && strlen(chosen) >= capacity)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "a tokenizer's path of %zu bytes, expected less than %zu", strlen(chosen),
                        capacity);
-  if (named || (c->is_gguf && !own)) {
-    snprintf(path, capacity, "%s", named ? named : "");
+  if (chosen) {
+    snprintf(path, capacity, "%s", chosen);
     return LLAMA2_OK;
   }
   llama2_status status = tokenizer_file_find(j->path, c->config.vocab_size, path, capacity);
@@ -130,11 +131,10 @@ static void convert(worker *w, void *context, int64_t begin, int64_t end) {
     int64_t at = s->begin + unit * UNIT, n = s->end - at < UNIT ? s->end - at : UNIT;
     unsigned char *out = s->out + unit * UNIT / type->block_values * type->block_bytes;
     bool finite;
-    tensor_values(&s->flat, 0, at, n, x);
-    if (s->flat.dtype == s->to) {
+    tensor_values(&s->tensor, 0, at, n, x);
+    if (s->tensor.dtype == s->to) {
       finite = all_finite(x, n);
-      memcpy(out, s->flat.data + at / type->block_values * type->block_bytes,
-             (size_t)(n / type->block_values * type->block_bytes));
+      tensor_blocks(&s->tensor, at, n, out);
     } else {
       finite = quantize_row(s->to, x, n, out);
     }
@@ -147,7 +147,7 @@ static int64_t first_not_finite(const strip *s) {
   for (int64_t at = s->begin; at < s->end; at += UNIT) {
     float x[UNIT];
     int64_t n = s->end - at < UNIT ? s->end - at : UNIT;
-    tensor_values(&s->flat, 0, at, n, x);
+    tensor_values(&s->tensor, 0, at, n, x);
     for (int64_t i = 0; i < n; i++)
       if (!all_finite(x + i, 1)) return at + i;
   }
@@ -170,10 +170,8 @@ static int tell_progress(void *context) {
 static llama2_status write_tensor(job *j, const listed *item, const llama2_quantized *plan) {
   const llama2_quantize_options *o = j->options;
   const dtype_traits *type = dtype_find(plan->dtype);
-  strip s = {.flat = item->data, .to = plan->dtype, .out = j->strip};
+  strip s = {.tensor = item->data, .to = plan->dtype, .out = j->strip};
   int64_t values = item->data.rows * item->data.cols;
-  s.flat.rows = 1;
-  s.flat.cols = values;
   for (s.begin = 0; s.begin < values; s.begin = s.end) {
     s.end = values - s.begin < STRIP ? values : s.begin + STRIP;
     team_loop(j->team, ceil_div(s.end - s.begin, UNIT), 1, convert, &s, &j->cancel, o->progress ? tell_progress : NULL,
@@ -235,14 +233,14 @@ static llama2_status write_file(job *j, const char *out) {
   return status;
 }
 
-llama2_status quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
-                            llama2_quantize_result *result) {
+llama2_status quantize_checkpoint(const char *in, const llama2_source *source, const char *out,
+                                  const llama2_quantize_options *options, llama2_quantize_result *result) {
   job j = {.path = in, .options = options};
   llama2_quantize_result made = {0};
   if (options->threads < 0 || options->threads > THREADS_MAX)
     return status_fail(LLAMA2_ERR_ARGUMENT, "threads is %d, expected 0 (all cores) to %d", options->threads,
                        THREADS_MAX);
-  RETURN_IF_FAILED(checkpoint_open(&j.checkpoint, in));
+  RETURN_IF_FAILED(source ? checkpoint_open_source(&j.checkpoint, source) : checkpoint_open(&j.checkpoint, in));
   llama2_status status = refuse_input(&j, out);
   if (status == LLAMA2_OK) status = listing_open(&j.listing, &j.checkpoint);
   if (status == LLAMA2_OK) status = plan_file(&j, &made);

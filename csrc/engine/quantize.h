@@ -4,8 +4,9 @@
 
 #include "base/status.h"
 
-/* As documented at llama2_quantize_file() in llama2.h. */
-llama2_status quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
-                            llama2_quantize_result *result);
+/* As documented at llama2_quantize_file() in llama2.h. source: NULL, or what is read instead of the file `in`, which is
+ * its name then. */
+llama2_status quantize_checkpoint(const char *in, const llama2_source *source, const char *out,
+                                  const llama2_quantize_options *options, llama2_quantize_result *result);
 
 #endif

@@ -26,6 +26,38 @@ static void values_q8_f(const tensor *t, int64_t at, int64_t n, float *out) {
   }
 }
 
+/* Where value `at` of all rows lies, and how many of n lie behind one another from there. */
+static const unsigned char *locate(const tensor *t, const dtype_traits *type, int64_t at, int64_t n, int64_t *run) {
+  assert(at % type->block_values == 0);
+  *run = n;
+  if (t->split) {
+    int64_t width = t->rows == 1 ? 1 : t->cols, within = at % width;
+    if (width - within < n) *run = width - within;
+    at = tensor_row(t, at / width) * width + within;
+  }
+  return t->data + at / type->block_values * type->block_bytes;
+}
+
+void tensor_blocks(const tensor *t, int64_t at, int64_t n, unsigned char *out) {
+  const dtype_traits *type = dtype_find(t->dtype);
+  for (int64_t end = at + n, run; at < end; at += run) {
+    const unsigned char *blocks = locate(t, type, at, end - at, &run);
+    int64_t bytes = run / type->block_values * type->block_bytes;
+    memcpy(out, blocks, (size_t)bytes);
+    out += bytes;
+  }
+}
+
+static void values_of(const dtype_traits *type, const unsigned char *blocks, int64_t n, float *out) {
+  int64_t rest = n % type->block_values;
+  dequantize_row(type->id, blocks, n - rest, out);
+  if (rest) {
+    float last[KBLOCK];
+    dequantize_row(type->id, blocks + n / type->block_values * type->block_bytes, type->block_values, last);
+    memcpy(out + n - rest, last, (size_t)rest * 4);
+  }
+}
+
 void tensor_values(const tensor *t, int64_t row, int64_t first, int64_t n, float *out) {
   int64_t at = row * t->cols + first;
   if (t->dtype == LLAMA2_Q8_F) {
@@ -33,13 +65,8 @@ void tensor_values(const tensor *t, int64_t row, int64_t first, int64_t n, float
     return;
   }
   const dtype_traits *type = dtype_find(t->dtype);
-  int64_t rest = n % type->block_values;
-  assert(at % type->block_values == 0);
-  const unsigned char *blocks = t->data + at / type->block_values * type->block_bytes;
-  dequantize_row(t->dtype, blocks, n - rest, out);
-  if (rest) {
-    float last[KBLOCK];
-    dequantize_row(t->dtype, blocks + n / type->block_values * type->block_bytes, type->block_values, last);
-    memcpy(out + n - rest, last, (size_t)rest * 4);
+  for (int64_t end = at + n, run; at < end; at += run, out += run) {
+    const unsigned char *blocks = locate(t, type, at, end - at, &run);
+    values_of(type, blocks, run, out);
   }
 }

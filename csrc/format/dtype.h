@@ -149,7 +149,7 @@ typedef struct dtype_traits {
 /* NULL for an id that is not in the table. */
 const dtype_traits *dtype_find(int32_t id);
 
-/* A matrix, or a vector (rows 1), inside a mapped file. Not aligned. */
+/* A matrix, or a vector (rows 1), inside a mapped file or a caller's memory. Not aligned. */
 typedef struct tensor {
   int32_t dtype;
   int64_t rows, cols;          /* cols: a multiple of the type's block, Q8_F apart */
@@ -157,9 +157,22 @@ typedef struct tensor {
   uint64_t bytes;              /* of data and scales together, which follow one another */
   const unsigned char *scales; /* Q8_F: float32, one per `group` values of the flattened matrix */
   int64_t group;
+  int64_t split; /* 0, or even: each so many rows, or a vector's values, lie with the even ones before the odd ones */
 } tensor;
 
-/* Values [first, first + n) of row `row` as float32, exactly. first: a multiple of the type's block; any for Q8_F. */
+/* Which row of the data row `row` is. */
+static inline int64_t tensor_row(const tensor *t, int64_t row) {
+  if (!t->split) return row;
+  int64_t within = row % t->split;
+  return row - within + within / 2 + within % 2 * (t->split / 2);
+}
+
+/* Values [first, first + n) of row `row`, and of those that follow it, as float32, exactly. first: a multiple of the
+ * type's block; any for Q8_F. */
 void tensor_values(const tensor *t, int64_t row, int64_t first, int64_t n, float *out);
+
+/* The blocks of values [at, at + n) of all rows one behind another, as they lie: at and n are multiples of the type's
+ * block. Not for Q8_F, which has none. */
+void tensor_blocks(const tensor *t, int64_t at, int64_t n, unsigned char *out);
 
 #endif

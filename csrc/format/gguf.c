@@ -83,6 +83,7 @@ typedef struct reader {
   const char *path;
   const unsigned char *data;
   uint64_t size, at;
+  uint64_t whole;   /* bytes of the file: more than `size` where the tensors' data lies elsewhere */
   const char *list; /* "key" or "tensor" */
   uint64_t index, count;
 } reader;
@@ -296,36 +297,36 @@ static llama2_status read_tensors(gguf_file *f, reader *r) {
   for (gguf_info *t = f->tensors; t < f->tensors + f->n_tensors; before = t++) {
     uint64_t offset = t->offset;
     t->offset = size_add(data, offset);
-    if (size_add(t->offset, t->bytes) > r->size)
+    if (size_add(t->offset, t->bytes) > r->whole)
       return status_fail(LLAMA2_ERR_FORMAT,
                          "%s: the tensor %s has %" PRIu64 " bytes at offset %" PRIu64
                          " of the data, which begins at byte %" PRIu64 ", but the file ends at byte %" PRIu64
                          "; it is cut short or damaged",
-                         r->path, gguf_quote(t->name).text, t->bytes, offset, data, r->size);
+                         r->path, gguf_quote(t->name).text, t->bytes, offset, data, r->whole);
     if (before && before->offset + before->bytes > t->offset)
       return status_fail(
           LLAMA2_ERR_FORMAT,
           "%s: the tensors %s, which ends at byte %" PRIu64 ", and %s, which begins at byte %" PRIu64 ", overlap",
           r->path, gguf_quote(before->name).text, before->offset + before->bytes, gguf_quote(t->name).text, t->offset);
-    t->data = r->data + t->offset;
   }
   return LLAMA2_OK;
 }
 
-static llama2_status read_part(gguf_file *f, const char *path) {
+static llama2_status name_file(gguf_file *f, const char *path) {
   memset(f, 0, sizeof *f);
   f->path = mem_new(strlen(path) + 1, 1);
-  f->parts = mem_new(1, sizeof *f->parts);
-  if (!f->path || !f->parts)
+  if (!f->path)
     return status_fail_sized(LLAMA2_ERR_MEMORY, strlen(path), mem_available(), "%s: no memory for its name", path);
   memcpy(f->path, path, strlen(path));
-  RETURN_IF_FAILED(file_open(f->parts, path));
-  f->n_parts = 1;
-  f->bytes = f->parts->size;
-  const unsigned char *p = f->parts->data;
-  if (f->bytes < HEADER)
+  return LLAMA2_OK;
+}
+
+/* What the first n of the file's f->bytes bytes say. Tensors come out in the order of their data. */
+static llama2_status read_head(gguf_file *f, const unsigned char *p, uint64_t n) {
+  const char *path = f->path;
+  if (n < HEADER)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: %" PRIu64 " bytes are too few for a GGUF header, expected at least %d",
-                       path, f->bytes, HEADER);
+                       path, n, HEADER);
   if (memcmp(p, "GGUF", 4) != 0)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: not a GGUF file; it does not begin so", path);
   uint32_t version = load_u32(p + 4);
@@ -337,11 +338,25 @@ static llama2_status read_part(gguf_file *f, const char *path) {
   if (version != 2 && version != 3)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: GGUF version %" PRIu32 ", expected 2 or 3", path, version);
   f->version = (int32_t)version;
-  reader r = {.path = path, .data = p, .size = f->bytes, .at = HEADER, .list = "key", .count = load_u64(p + 16)};
+  reader r = {.path = path, .data = p, .size = n, .at = HEADER, .whole = f->bytes, .list = "key"};
+  r.count = load_u64(p + 16);
   RETURN_IF_FAILED(read_entries(f, &r));
   r.list = "tensor";
   r.count = load_u64(p + 8);
   return read_tensors(f, &r);
+}
+
+static llama2_status read_part(gguf_file *f, const char *path) {
+  RETURN_IF_FAILED(name_file(f, path));
+  f->parts = mem_new(1, sizeof *f->parts);
+  if (!f->parts)
+    return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *f->parts, mem_available(), "%s: no memory to open it", path);
+  RETURN_IF_FAILED(file_open(f->parts, path));
+  f->n_parts = 1;
+  f->bytes = f->parts->size;
+  RETURN_IF_FAILED(read_head(f, f->parts->data, f->bytes));
+  for (uint64_t i = 0; i < f->n_tensors; i++) f->tensors[i].data = f->parts->data + f->tensors[i].offset;
+  return LLAMA2_OK;
 }
 
 /* Files in several parts. */
@@ -438,18 +453,36 @@ bool gguf_recognise(const char *path) {
   return found;
 }
 
+static llama2_status sort_tensors(gguf_file *f) {
+  qsort(f->tensors, (size_t)f->n_tensors, sizeof *f->tensors, by_name);
+  for (uint64_t i = 1; i < f->n_tensors; i++)
+    if (by_name(&f->tensors[i - 1], &f->tensors[i]) == 0)
+      return status_fail(LLAMA2_ERR_FORMAT,
+                         "%s: the tensor %s is there twice, with data at byte %" PRIu64 " and at byte %" PRIu64
+                         ", expected once",
+                         f->path, gguf_quote(f->tensors[i].name).text, f->tensors[i - 1].offset, f->tensors[i].offset);
+  return LLAMA2_OK;
+}
+
 llama2_status gguf_open(gguf_file *f, const char *path) {
   llama2_status status = read_part(f, path);
   if (status == LLAMA2_OK) status = join_parts(f);
-  if (status == LLAMA2_OK) {
-    qsort(f->tensors, (size_t)f->n_tensors, sizeof *f->tensors, by_name);
-    for (uint64_t i = 1; status == LLAMA2_OK && i < f->n_tensors; i++)
-      if (by_name(&f->tensors[i - 1], &f->tensors[i]) == 0)
-        status = status_fail(LLAMA2_ERR_FORMAT,
-                             "%s: the tensor %s is there twice, with data at byte %" PRIu64 " and at byte %" PRIu64
-                             ", expected once",
-                             path, gguf_quote(f->tensors[i].name).text, f->tensors[i - 1].offset, f->tensors[i].offset);
+  if (status == LLAMA2_OK) status = sort_tensors(f);
+  if (status != LLAMA2_OK) gguf_close(f);
+  return status;
+}
+
+llama2_status gguf_open_head(gguf_file *f, const char *path, unsigned char *head, uint64_t n, uint64_t bytes,
+                             const gguf_data *data) {
+  llama2_status status = name_file(f, path);
+  f->head = head;
+  f->bytes = bytes;
+  if (status == LLAMA2_OK) status = read_head(f, head, n);
+  for (uint64_t i = 0; status == LLAMA2_OK && i < f->n_tensors; i++) {
+    f->tensors[i].data = data[i].data;
+    f->tensors[i].split = data[i].split;
   }
+  if (status == LLAMA2_OK) status = sort_tensors(f);
   if (status != LLAMA2_OK) gguf_close(f);
   return status;
 }
@@ -457,6 +490,7 @@ llama2_status gguf_open(gguf_file *f, const char *path) {
 void gguf_close(gguf_file *f) {
   for (int32_t i = 0; i < f->n_parts; i++) file_close(&f->parts[i]);
   mem_free(f->parts);
+  mem_free(f->head);
   mem_free(f->path);
   mem_free(f->entries);
   mem_free(f->tensors);
@@ -478,7 +512,8 @@ tensor gguf_info_tensor(const gguf_info *info) {
                   .rows = info->dims[1] * info->dims[2] * info->dims[3],
                   .cols = info->dims[0],
                   .data = info->data,
-                  .bytes = info->bytes};
+                  .bytes = info->bytes,
+                  .split = info->split};
 }
 
 void gguf_done(const gguf_file *f, const tensor *t) {

@@ -1,6 +1,7 @@
 /* format/gguf: GGUF files, versions 2 and 3, little endian (docs/gguf.md of ggml is the format's document): keys with
  * values, then descriptions of tensors, then the tensors' data. The file stays mapped, and texts, arrays and tensors
- * are read where they lie. A model in several files (-00001-of-00003.gguf) is opened by the first.
+ * are read where they lie. A model in several files (-00001-of-00003.gguf) is opened by the first. What comes before the
+ * data is the head; one that was made in memory is opened likewise, with data that lies elsewhere.
  *
  * Refused: other versions and big-endian files; texts, arrays and counts that run past the end; types that are not
  * known; keys or tensors that are there twice; tensors that are not aligned, overlap or leave the file. What is
@@ -68,6 +69,7 @@ typedef struct gguf_info {
   uint64_t offset; /* of its data in the file that has it */
   uint64_t bytes;
   const unsigned char *data;
+  int64_t split; /* as in tensor */
 } gguf_info;
 
 typedef struct gguf_file {
@@ -77,6 +79,7 @@ typedef struct gguf_file {
   uint64_t bytes;      /* of all parts */
   uint64_t alignment;  /* of tensors' data, in the first part */
   file_map *parts;     /* (n_parts) */
+  unsigned char *head; /* NULL, or a head in memory, and then there are no parts */
   gguf_entry *entries; /* (n_entries) by key; of the first part */
   uint64_t n_entries;
   gguf_info *tensors; /* (n_tensors) by name; of all parts */
@@ -90,6 +93,18 @@ bool gguf_recognise(const char *path);
  * Errors: IO, FORMAT, MEMORY. */
 llama2_status gguf_open(gguf_file *f, const char *path);
 void gguf_close(gguf_file *f);
+
+/* Where a tensor lies that is in no file. */
+typedef struct gguf_data {
+  const unsigned char *data;
+  int64_t split;
+} gguf_data;
+
+/* Opens a head of n bytes that lies in memory, as the beginning of a file of `bytes` bytes; data[i] is that of the i-th
+ * tensor. f takes `head` over, and mem_free() ends it, even after a failure. path: for messages.
+ * Errors: FORMAT, MEMORY. */
+llama2_status gguf_open_head(gguf_file *f, const char *path, unsigned char *head, uint64_t n, uint64_t bytes,
+                             const gguf_data *data);
 
 /* Values. */
 

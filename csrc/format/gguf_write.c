@@ -70,6 +70,11 @@ void gguf_put_f32(gguf_head *h, const char *key, float value) {
   gguf_put_item_f32(h, value);
 }
 
+void gguf_put_bool(gguf_head *h, const char *key, bool value) {
+  put_key(h, key, GGUF_BOOL);
+  put(h, &h->keys, &(unsigned char){value}, 1);
+}
+
 void gguf_put_text(gguf_head *h, const char *key, gguf_text value) {
   put_key(h, key, GGUF_STRING);
   gguf_put_item_text(h, value);
@@ -109,19 +114,39 @@ void gguf_put_tensor(gguf_head *h, const gguf_info *like, int32_t type, uint64_t
   h->n_tensors++;
 }
 
+static llama2_status no_memory(uint64_t bytes) {
+  return status_fail_sized(LLAMA2_ERR_MEMORY, bytes, mem_available(), "no memory for the head of a GGUF file");
+}
+
 llama2_status gguf_head_measure(const gguf_head *h, uint64_t *bytes) {
-  if (h->wanted)
-    return status_fail_sized(LLAMA2_ERR_MEMORY, h->wanted, mem_available(), "no memory for the head of a GGUF file");
+  if (h->wanted) return no_memory(h->wanted);
   *bytes = size_add(size_round_up(HEADER + h->keys.n + h->tensors.n, h->alignment), h->data);
   return LLAMA2_OK;
 }
 
-llama2_status gguf_write_head(const gguf_head *h, file_out *out) {
-  unsigned char header[HEADER] = "GGUF";
-  assert(!h->wanted && out->size == 0);
+static void store_header(const gguf_head *h, unsigned char header[HEADER]) {
+  memcpy(header, "GGUF", 4);
   store(header + 4, 3, 4);
   store(header + 8, h->n_tensors, 8);
   store(header + 16, h->n_keys, 8);
+}
+
+llama2_status gguf_head_copy(const gguf_head *h, unsigned char **head, uint64_t *n) {
+  uint64_t bytes = HEADER + h->keys.n + h->tensors.n;
+  unsigned char *copy = h->wanted ? NULL : mem_new((size_t)bytes, 1);
+  if (!copy) return no_memory(h->wanted ? h->wanted : bytes);
+  store_header(h, copy);
+  if (h->keys.n) memcpy(copy + HEADER, h->keys.data, (size_t)h->keys.n);
+  if (h->tensors.n) memcpy(copy + HEADER + h->keys.n, h->tensors.data, (size_t)h->tensors.n);
+  *head = copy;
+  *n = bytes;
+  return LLAMA2_OK;
+}
+
+llama2_status gguf_write_head(const gguf_head *h, file_out *out) {
+  unsigned char header[HEADER];
+  assert(!h->wanted && out->size == 0);
+  store_header(h, header);
   RETURN_IF_FAILED(file_out_write(out, header, HEADER));
   RETURN_IF_FAILED(file_out_write(out, h->keys.data, h->keys.n));
   RETURN_IF_FAILED(file_out_write(out, h->tensors.data, h->tensors.n));

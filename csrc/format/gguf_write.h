@@ -25,6 +25,7 @@ void gguf_head_free(gguf_head *h);
 /* A key must not be put twice. */
 void gguf_put_u32(gguf_head *h, const char *key, uint32_t value);
 void gguf_put_f32(gguf_head *h, const char *key, float value);
+void gguf_put_bool(gguf_head *h, const char *key, bool value);
 void gguf_put_text(gguf_head *h, const char *key, gguf_text value);
 
 /* An array: n times the function for its items follows. */
@@ -41,6 +42,9 @@ void gguf_put_tensor(gguf_head *h, const gguf_info *like, int32_t type, uint64_t
 
 /* Of the whole file. Errors: MEMORY, if there was none for all that was put. */
 llama2_status gguf_head_measure(const gguf_head *h, uint64_t *bytes);
+
+/* Copies the head, without what aligns the data that is to follow: n bytes, which mem_free() ends. Errors: MEMORY. */
+llama2_status gguf_head_copy(const gguf_head *h, unsigned char **head, uint64_t *n);
 
 /* Writes the head; then, for each tensor, its data and gguf_write_gap() are to follow. Errors: IO. */
 llama2_status gguf_write_head(const gguf_head *h, file_out *out);

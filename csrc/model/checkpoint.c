@@ -68,8 +68,7 @@ static config from_llama2c(const llama2c_file *f) {
   };
 }
 
-llama2_status checkpoint_open(checkpoint *c, const char *path) {
-  RETURN_IF_FAILED(checkpoint_open_file(c, path));
+static llama2_status describe(checkpoint *c) {
   llama2_status status = LLAMA2_OK;
   if (c->is_gguf)
     status = from_gguf(c);
@@ -80,6 +79,18 @@ llama2_status checkpoint_open(checkpoint *c, const char *path) {
   else
     c->parameters = count_parameters(c);
   return status;
+}
+
+llama2_status checkpoint_open(checkpoint *c, const char *path) {
+  RETURN_IF_FAILED(checkpoint_open_file(c, path));
+  return describe(c);
+}
+
+llama2_status checkpoint_open_source(checkpoint *c, const llama2_source *source) {
+  *c = (checkpoint){.is_gguf = true, .format = "source"};
+  RETURN_IF_FAILED(source_open(source, &c->gguf));
+  c->bytes = c->gguf.bytes;
+  return describe(c);
 }
 
 void checkpoint_close(checkpoint *c) {

@@ -7,6 +7,7 @@
 #include "format/dtype.h"
 #include "format/gguf.h"
 #include "format/llama2c.h"
+#include "format/source.h"
 #include "model/config.h"
 
 typedef enum role {
@@ -43,7 +44,7 @@ typedef struct checkpoint {
   const char *format;       /* static */
   uint64_t bytes;
   uint64_t parameters;
-  bool is_gguf; /* which of the two is open */
+  bool is_gguf; /* which of the two is open; a source is as GGUF is */
   llama2c_file llama2c;
   gguf_file gguf;
 } checkpoint;
@@ -53,7 +54,10 @@ typedef struct checkpoint {
 llama2_status checkpoint_open(checkpoint *c, const char *path);
 void checkpoint_close(checkpoint *c);
 
-/* The same, whatever is in a GGUF file: config and parameters are not filled. */
+/* The same of what a caller put together, for as long as the source lives. Errors: FORMAT, MEMORY. */
+llama2_status checkpoint_open_source(checkpoint *c, const llama2_source *source);
+
+/* checkpoint_open(), whatever is in a GGUF file: config and parameters are not filled. */
 llama2_status checkpoint_open_file(checkpoint *c, const char *path);
 
 /* Whether there is a tensor of a role. A layer has what the others have. The classifier: one of its own. */

@@ -143,6 +143,14 @@ llama2_status tokenizer_file_load(const char *path, int32_t vocab_size, llama2_t
   return status;
 }
 
+llama2_status tokenizer_file_of(const llama2_source *source, int32_t vocab_size, llama2_tokenizer **tokenizer) {
+  gguf_file f;
+  RETURN_IF_FAILED(source_open(source, &f));
+  llama2_status status = from_gguf_file(&f, vocab_size, tokenizer);
+  gguf_close(&f);
+  return status;
+}
+
 llama2_status tokenizer_file_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity) {
   gguf_file f;
   bool inside = false;

@@ -3,10 +3,10 @@
 
     python judge.py --data build/stories
 
-lets the model tell 200 stories from nothing and asks of each: does it end by itself, does it keep to its hero, does it
-keep to the corpus's words, and is it more than a patchwork of the corpus? The corpus is made anew where it is missing,
-and what is held out from training goes through the same tests beside it. Exits with 1 if a measure is short of what is
-demanded.
+lets the model tell 1,000 stories from nothing and asks of each: does it end by itself, does it keep to its hero, does
+it keep to the corpus's words, and is it more than a patchwork of the corpus? The corpus is made anew where it is
+missing, and what is held out from training goes through the same tests beside it. Exits with 1 if a measure is short of
+what is demanded.
 """
 
 import argparse
@@ -170,7 +170,7 @@ def main() -> int:
     parser.add_argument(
         "--megabytes", type=float, default=32, help="size of the corpus where it must be made (%(default)s)"
     )
-    parser.add_argument("--stories", type=int, default=200, metavar="N", help="how many are told (%(default)s)")
+    parser.add_argument("--stories", type=int, default=1000, metavar="N", help="how many are told (%(default)s)")
     parser.add_argument("--temperature", type=float, default=0.8, help="(%(default)s)")
     parser.add_argument("--top-p", type=float, default=0.9, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the first story (%(default)s)")
@@ -198,7 +198,7 @@ def main() -> int:
         return 1 if verdict.short else 0
     for text in texts[: options.show]:
         print(f"{text}\n")
-    heading = f"of {verdict.stories} stories that the model tells"
+    heading = f"of {verdict.stories:,} stories that the model tells"
     print(f"| {heading:<42} | demanded | measured | held-out text |")
     print("|---|---:|---:|---:|")
     for key, what, sign in (

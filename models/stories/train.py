@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Trains a tokenizer and a small Llama on the corpus, and writes them as a Hugging Face folder and as GGUfunctional.
+"""Trains a tokenizer and a small Llama on the corpus, and writes them as a Hugging Face folder and,
+from that, as GGUF.
 
-    python train.py --data build/stories --out build/stories/model
+    python train.py --data build/stories --out build/stories/Stories-3.5M
 
 reads train.txt and held_out.txt (made by corpus.py where they are missing). What it has reached is kept in the folder
 `--out` and taken up again by the same command; log.csv there is the training curve. Weights are float32, and products
@@ -33,6 +34,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parent))
 
 import corpus
+
+import llama2py
 
 BOS, EOS, IGNORED = 1, 2, -100
 
@@ -386,13 +389,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
         description="Trains the story model.",
-        epilog="example: python train.py --data build/stories --out build/stories/model",
+        epilog="example: python train.py --data build/stories --out build/stories/Stories-3.5M",
     )
     parser.add_argument(
         "--data", type=Path, default=Path("build/stories"), help="folder of train.txt and held_out.txt (%(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("build/stories/model"), help="folder to write to (%(default)s)"
+        "--out", type=Path, default=Path("build/stories/Stories-3.5M"), help="folder to write to (%(default)s)"
     )
     parser.add_argument(
         "--megabytes", type=float, default=32, help="size of the corpus where it must be made (%(default)s)"
@@ -417,6 +420,8 @@ def main() -> None:
     ids = {name: [[BOS, *row, EOS] for row in processor.encode(text)] for name, text in texts.items()}
     model = train(ids["train"], ids["held_out"], s, recipe, options.out, options.device)
     write_folder(model, tokenizer, options.out)
+    for kind in ("f32", "q8_0"):
+        llama2py.convert(options.out, options.out / f"stories-{kind}.gguf", kind, force=True)
     held = held_out_loss(model, ids["held_out"], options.device)
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{options.out}: {parameters:,} parameters, held-out perplexity {math.exp(held):.3f} a token")

