@@ -67,7 +67,7 @@ def write_file(function: Callable[..., QuantizeResult], args: argparse.Namespace
     rows.append(("tokenizer", plain(result.tokenizer or "none was found; name one with --tokenizer")))
     write(table(rows))
     for line in _remarks(result):
-        tell(line)
+        tell(plain(line))
     return 0
 
 

@@ -6,6 +6,7 @@ handed over where it lies. A part of a model that is not known is refused by nam
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections import Counter
@@ -19,7 +20,7 @@ from llama2py import _safetensors, _sentencepiece
 from llama2py._core import Source, SourceValue, StrPath
 from llama2py._json import read_bytes, read_object, short
 from llama2py._safetensors import Tensor
-from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
+from llama2py.errors import CheckpointError, FileError, FileMissingError, TokenizerError
 
 __all__ = ["Folder", "is_folder", "open_folder", "opened"]
 
@@ -112,6 +113,10 @@ def open_folder(path: StrPath, tokenizer: bool = True) -> Folder:
     """Reads what a folder says of its model and, unless another one is to be taken, of its tokenizer."""
     folder = os.fspath(path)
     file = os.path.join(folder, _CONFIG)
+    if not os.path.exists(file):
+        failure = FileError(f"{folder}: a directory without {_CONFIG}, expected a file or a Hugging Face folder")
+        failure.errno, failure.filename = errno.EISDIR, folder
+        raise failure
     config = _Config(file, read_object(file))
     model = _Model(config)
     keys: dict[str, SourceValue] = {"general.architecture": model.family.architecture}
