@@ -36,13 +36,15 @@ def convert(
         kept = _kept_type(source) if type is None else type
         return quantize(source, target, kept, threads=threads, force=force, tokenizer=tokenizer, progress=progress)
     folder = huggingface.open_folder(source, tokenizer is None)
-    for file in folder.files:
-        if os.path.exists(target) and os.path.samefile(file, target):
+    read = [entry.path for entry in os.scandir(source) if not entry.name.endswith(".gguf")]
+    for file in (*folder.files, *read, *([] if tokenizer is None else [tokenizer])):
+        if os.path.exists(target) and os.path.exists(file) and os.path.samefile(file, target):
             raise InvalidArgumentError(f"{os.fspath(target)}: is read from; expected another name to write to")
     kept = folder.dtype if type is None else type
+    size = folder.bytes
     result = write(folder.source(), target, kept, threads=threads, force=force, tokenizer=tokenizer, progress=progress)
     found = folder.tokenizer if tokenizer is None else os.fspath(tokenizer)
-    return replace(result, bytes_in=folder.bytes, tokenizer=found, notes=folder.notes)
+    return replace(result, bytes_in=size, tokenizer=found, notes=folder.notes)
 
 
 def _kept_type(path: StrPath) -> str:
