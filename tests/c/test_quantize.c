@@ -133,7 +133,7 @@ int main(void) {
   snprintf(other, sizeof other, "%s.other", source);
   int types = 0;
   for (const char *type; (type = llama2_quantize_type(types)); types++) check_type(type);
-  CHECK(types == 15 && !llama2_quantize_type(-1));
+  CHECK(types == 17 && !llama2_quantize_type(-1));
   check_ended_early();
   check_refused();
   CHECK(remove(source) == 0);
