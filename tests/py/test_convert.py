@@ -204,11 +204,14 @@ def test_files_are_converted_too(tmp_path: Path) -> None:
 
 def test_the_target_is_not_one_of_the_sources(tmp_path: Path) -> None:
     folder, _, _ = folder_of("llama", tmp_path / "folder")
-    with pytest.raises(InvalidArgumentError, match="is read from; expected another name"):
-        convert(folder, folder / "model.safetensors", force=True)
-    with pytest.raises(TargetExistsError):
-        convert(folder, folder / "config.json")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in before:
+        with pytest.raises(InvalidArgumentError, match="is read from; expected another name"):
+            convert(folder, folder / name, force=True)
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
     convert(folder, folder / "model.gguf")
+    with pytest.raises(TargetExistsError):
+        convert(folder, folder / "model.gguf")
     convert(folder, folder / "model.gguf", force=True)
 
 
