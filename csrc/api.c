@@ -54,7 +54,7 @@ llama2_model_options llama2_model_defaults(void) {
 }
 
 llama2_session_options llama2_session_defaults(void) {
-  return (llama2_session_options){0};
+  return (llama2_session_options){.kv = LLAMA2_KEEP};
 }
 
 llama2_status llama2_plan_file(const char *path, const llama2_model_options *options,

@@ -135,6 +135,8 @@ typedef struct llama2_session_options {
   int32_t context; /* tokens; 0: the model's own. Larger than the model's own is refused */
   int32_t batch;   /* rows that one step takes at most; 0: 256. Never changes a bit of any logit */
   int32_t threads; /* threads that compute, at most 256; 0: llama2_cpu_count(). Never changes a bit of any logit */
+  int32_t kv;      /* how keys and values are kept: LLAMA2_F32, LLAMA2_F16 or LLAMA2_Q8_0; LLAMA2_KEEP: float32 for a
+                    * checkpoint of llama2.c's, as there, and else float16 */
 } llama2_session_options;
 
 /* What running a checkpoint takes, in bytes. */
@@ -169,7 +171,7 @@ typedef struct llama2_model_info {
                              * the file lists; static */
 } llama2_model_info;
 
-/* Options that ask for nothing: all defaults. */
+/* Options that ask for nothing: all defaults. Of a session `kv` is LLAMA2_KEEP. */
 LLAMA2_API llama2_model_options llama2_model_defaults(void);
 LLAMA2_API llama2_session_options llama2_session_defaults(void);
 

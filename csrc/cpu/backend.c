@@ -119,6 +119,27 @@ static void run(void *state, const step *step, forward_fn *forward, const interr
   team_run(s->team, run_member, s, i->cancel, i->poll, i->context);
 }
 
+static uint64_t page_bytes(const void *state) {
+  const cpu_state *s = state;
+  return s->sizes.kv_page;
+}
+
+static void page_copy(void *state, int32_t from, int32_t to) {
+  cpu_state *s = state;
+  uint64_t n = s->sizes.kv_page;
+  memcpy(s->kv.base + (uint64_t)to * n, s->kv.base + (uint64_t)from * n, n);
+}
+
+static void page_read(const void *state, int32_t page, void *bytes) {
+  const cpu_state *s = state;
+  memcpy(bytes, s->kv.base + (uint64_t)page * s->sizes.kv_page, s->sizes.kv_page);
+}
+
+static void page_write(void *state, int32_t page, const void *bytes) {
+  cpu_state *s = state;
+  memcpy(s->kv.base + (uint64_t)page * s->sizes.kv_page, bytes, s->sizes.kv_page);
+}
+
 static const float *logits(const void *state, int32_t slot) {
   const cpu_state *s = state;
   return s->logits + slot * s->sizes.ld_vocab;
@@ -141,6 +162,10 @@ const backend backend_cpu = {
     .ffn_up = cpu_ffn_up,
     .ffn_down = cpu_ffn_down,
     .head = cpu_head,
+    .page_bytes = page_bytes,
+    .page_copy = page_copy,
+    .page_read = page_read,
+    .page_write = page_write,
     .logits = logits,
     .sample = cpu_sample,
     .logprob = cpu_logprob,

@@ -33,6 +33,11 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
   if (options->threads < 0 || options->threads > THREADS_MAX)
     return status_fail(LLAMA2_ERR_ARGUMENT, "threads is %d, expected 0 (all cores) to %d", options->threads,
                        THREADS_MAX);
+  if (options->kv != LLAMA2_KEEP && options->kv != LLAMA2_F32 && options->kv != LLAMA2_F16 &&
+      options->kv != LLAMA2_Q8_0)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "kv is %d, expected %d (the checkpoint's own), %d (f32), %d (f16) or %d (q8_0)",
+                       options->kv, LLAMA2_KEEP, LLAMA2_F32, LLAMA2_F16, LLAMA2_Q8_0);
+  if (resolved->kv == LLAMA2_KEEP) resolved->kv = c->kv;
   if (!resolved->context) resolved->context = c->context;
   if (!resolved->batch) resolved->batch = DEFAULT_BATCH;
   if (resolved->batch > resolved->context) resolved->batch = resolved->context;
@@ -46,6 +51,7 @@ limits session_limits(const llama2_session_options *resolved) {
       .logits = resolved->batch < LOGIT_ROWS ? resolved->batch : LOGIT_ROWS,
       .pages = kv_pages_for(resolved->context),
       .threads = resolved->threads,
+      .kv = resolved->kv,
   };
 }
 

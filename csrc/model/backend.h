@@ -32,6 +32,7 @@ typedef struct limits {
   int32_t logits; /* slots */
   int32_t pages;  /* of the KV pool */
   int32_t threads;
+  int32_t kv; /* llama2_dtype of keys and values: LLAMA2_F32, LLAMA2_F16 or LLAMA2_Q8_0 */
 } limits;
 
 /* How a running step may be ended early. */
@@ -76,6 +77,12 @@ struct backend {
   void (*ffn_up)(void *lane, const step *s, int32_t layer);   /* x -> h = silu(W1 n(x)) * (W3 n(x)) */
   void (*ffn_down)(void *lane, const step *s, int32_t layer); /* x += W2 h */
   void (*head)(void *lane, const step *s);                    /* x of the wanted rows -> logits (slots, vocab) */
+
+  /* Pages between steps. A page's bytes are the same on every machine for the same tokens. */
+  uint64_t (*page_bytes)(const void *state);
+  void (*page_copy)(void *state, int32_t from, int32_t to);
+  void (*page_read)(const void *state, int32_t page, void *bytes);
+  void (*page_write)(void *state, int32_t page, const void *bytes);
 
   /* Logits of a slot of the last step, in memory that the host can read: vocab_size floats. */
   const float *(*logits)(const void *state, int32_t slot);

@@ -65,6 +65,7 @@ static config from_llama2c(const llama2c_file *f) {
       .rope_dim = f->head_dim,
       .rope_scaling = {.magnitude = 1},
       .shared_classifier = f->shared_classifier,
+      .kv = LLAMA2_F32,
   };
 }
 

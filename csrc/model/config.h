@@ -34,12 +34,14 @@ typedef struct config {
   int32_t head_dim;   /* n_heads * head_dim need not equal dim */
   int32_t vocab_size;
   int32_t context;
+  int32_t window; /* keys that a query sees, its own the last of them; 0: all */
   float norm_eps;
   float rope_theta;
   int32_t rope_dim; /* leading dimensions of a head that are rotated, in pairs; an odd last one is not */
   bool rope_halves; /* pairs are (i, rope_dim / 2 + i), and rope_dim is even; else (2i, 2i + 1) */
   rope_scaling rope_scaling;
   int32_t shared_classifier;
+  int32_t kv; /* llama2_dtype of keys and values unless another is asked for */
 } config;
 
 /* What divides frequencies, in a file's list or as the factor of a rule, is at least this, so that none exceeds 4 and

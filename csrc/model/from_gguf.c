@@ -350,6 +350,7 @@ llama2_status from_gguf(checkpoint *c) {
                        INT32_MAX);
   g->vocab_size = (int32_t)embedding.rows;
   g->shared_classifier = !from_gguf_has(c, ROLE_CLASSIFIER);
+  g->kv = LLAMA2_F16;
   int64_t q = (int64_t)g->n_heads * g->head_dim, kv = (int64_t)g->n_kv_heads * g->head_dim;
   const struct {
     int64_t rows, cols;

@@ -13,7 +13,8 @@ typedef struct kv_pool {
   int32_t *free; /* (n_pages): the first n_free are free, the last of them is taken next */
 } kv_pool;
 
-/* One sequence's tokens: position i lies in pages[i / KV_PAGE], slot i % KV_PAGE. */
+/* One sequence's tokens: position i lies in pages[i / KV_PAGE], slot i % KV_PAGE. Pages that no query will see any more,
+ * because they lie before the model's window, may be given back: their number is -1. */
 typedef struct kv_sequence {
   int32_t *pages; /* room for all that the context needs */
   int32_t n_pages;
