@@ -232,7 +232,7 @@ llama2_status llama2_session_truncate(llama2_session *session, int32_t length) {
 
 /* Whether n tokens may be appended. */
 static llama2_status check_tokens(const llama2_session *session, const int32_t *tokens, int32_t n) {
-  int32_t vocab = session->model->config.vocab_size, length = session->sequence.length,
+  int32_t vocab = session->x.model->config.vocab_size, length = session->sequence.length,
           context = session->options.context;
   if (n < 1) return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens to compute, expected at least 1", n);
   for (int32_t i = 0; i < n; i++)
@@ -257,7 +257,7 @@ llama2_status llama2_session_score(llama2_session *session, const int32_t *token
                                    double *logprobs) {
   assert(session && tokens && targets && logprobs);
   RETURN_IF_FAILED(check_tokens(session, tokens, n));
-  int32_t vocab = session->model->config.vocab_size;
+  int32_t vocab = session->x.model->config.vocab_size;
   for (int32_t i = 0; i < n; i++)
     if (targets[i] >= vocab)
       return status_fail(LLAMA2_ERR_ARGUMENT, "target %d has id %d, expected 0 to %d, or less where none is wanted", i,
@@ -267,7 +267,7 @@ llama2_status llama2_session_score(llama2_session *session, const int32_t *token
 
 const float *llama2_session_logits(const llama2_session *session) {
   assert(session);
-  return session->last_slot < 0 ? NULL : session->model->backend->logits(session->state, session->last_slot);
+  return session->last_slot < 0 ? NULL : session->x.model->backend->logits(session->x.state, session->last_slot);
 }
 
 llama2_status llama2_session_generate(llama2_session *session, llama2_sampling *sampling, const int32_t *stops,
@@ -291,13 +291,13 @@ float llama2_random(uint64_t *rng) {
 }
 
 void llama2_session_cancel(llama2_session *session) {
-  atomic_store(&session->cancel, 1);
+  atomic_store(&session->x.cancel, 1);
 }
 
 void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context), void *context) {
   assert(session);
-  session->poll = poll;
-  session->poll_context = context;
+  session->x.poll = poll;
+  session->x.poll_context = context;
 }
 
 /* Tokenizers. */
