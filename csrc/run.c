@@ -401,6 +401,7 @@ static bool set_up(program *p) {
   if (!succeeded(llama2_plan_file(a->checkpoint, &model_options, NULL, &p->info, &plan))) return false;
   if (a->steps == 0 || a->steps > p->info.context) a->steps = p->info.context;
   session_options.context = a->steps;
+  session_options.pool = a->steps;
   if (!a->tokenizer) {
     if (!succeeded(llama2_tokenizer_find(a->checkpoint, p->info.vocab_size, found, sizeof found))) return false;
     a->tokenizer = found;
