@@ -456,6 +456,7 @@ LLAMA2_API llama2_engine_options llama2_engine_describe(const llama2_engine *eng
 
 #define LLAMA2_STOPS_MOST 16 /* tokens that end a request's text */
 #define LLAMA2_TOP_MOST 64   /* likeliest tokens that an event tells */
+#define LLAMA2_SPECULATE_MOST 63
 
 typedef struct llama2_request {
   const int32_t *prompt; /* (n_prompt) at least one token; copied */
@@ -544,7 +545,8 @@ typedef struct llama2_engine_state {
   int64_t pauses;
 } llama2_engine_state;
 
-LLAMA2_API llama2_engine_state llama2_engine_state_of(const llama2_engine *engine);
+/* As of the end of the last step. From any thread. */
+LLAMA2_API llama2_engine_state llama2_engine_state_of(llama2_engine *engine);
 
 /* Writes tokens[0..n) and their pages, as far as they are kept, to a file. It can be read by an engine with the same model, of the
  * same kind of keys and values, on any machine. replace: 1, or a file of that name is refused. *pages: how many were
@@ -553,10 +555,9 @@ LLAMA2_API llama2_status llama2_engine_save(llama2_engine *engine, const int32_t
                                             int32_t replace, int32_t *pages);
 
 /* Reads such a file: its pages are kept, as many as there is room for, so that requests that begin with its tokens find
- * them. tokens: room for `capacity` ids, at least the engine's context; *n: how many there are. Not during a step. Safe on untrusted
- * files, but what is in it is what the model will believe to have read. Errors: IO, FORMAT (damaged, or of another model or
+ * them. tokens: room for as many ids as the engine's context has; *n: how many there are. Not during a step. Safe on untrusted files, but what is in it is what the model will believe to have read. Errors: IO, FORMAT (damaged, or of another model or
  * kind), CONTEXT, MEMORY. */
-LLAMA2_API llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens, int32_t capacity,
+LLAMA2_API llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens,
                                             int32_t *n);
 
 /* Tokenizers. */

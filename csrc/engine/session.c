@@ -84,7 +84,7 @@ llama2_status session_eval(llama2_session *s, const int32_t *tokens, int32_t n, 
 llama2_status session_score(llama2_session *s, const int32_t *tokens, const int32_t *targets, int32_t n,
                             double *logprobs) {
   const backend *b = s->x.model->backend;
-  int32_t before = s->sequence.length;
+  int32_t before = s->sequence.length, none;
   atomic_store(&s->x.cancel, 0);
   for (int32_t done = 0; done < n;) {
     int32_t chunk = 0, slots = 0;
@@ -95,7 +95,7 @@ llama2_status session_score(llama2_session *s, const int32_t *tokens, const int3
     llama2_status status = session_step(s, tokens + done, chunk, KEEP_TARGETS, targets + done);
     for (int32_t i = 0; i < chunk && status == LLAMA2_OK; i++)
       if (targets[done + i] >= 0)
-        status = b->logprob(s->x.state, s->x.rows[i].logits, targets[done + i], &logprobs[done + i]);
+        status = b->logprobs(s->x.state, s->x.rows[i].logits, targets[done + i], &logprobs[done + i], 0, NULL, &none);
     if (status != LLAMA2_OK) {
       s->last_slot = -1;
       return session_undo(s, before, status);

@@ -150,7 +150,8 @@ void kv_truncate(kv_pool *pool, kv_sequence *sequence, int32_t tokens) {
 }
 
 void kv_forget_before(kv_pool *pool, kv_sequence *sequence, int32_t position) {
-  for (; sequence->n_gone < sequence->n_kept && (sequence->n_gone + 1) * KV_PAGE <= position; sequence->n_gone++) {
+  assert(position <= sequence->length);
+  for (; (sequence->n_gone + 1) * KV_PAGE <= position; sequence->n_gone++) {
     leave(pool, sequence->pages[sequence->n_gone]);
     sequence->pages[sequence->n_gone] = -1;
   }
