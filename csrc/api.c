@@ -339,10 +339,12 @@ static llama2_status check_request(const llama2_engine *engine, const llama2_req
   const struct {
     const char *name;
     int32_t value, most;
-  } numbers[] = {{"max_tokens", r->max_tokens, INT32_MAX},
-                 {"the number of stop tokens", r->n_stops, LLAMA2_STOPS_MOST},
-                 {"top", r->top, LLAMA2_TOP_MOST},
-                 {"speculate", r->speculate, LLAMA2_SPECULATE_MOST}};
+  } numbers[] = {
+      {"max_tokens",                r->max_tokens, INT32_MAX            },
+      {"the number of stop tokens", r->n_stops,    LLAMA2_STOPS_MOST    },
+      {"top",                       r->top,        LLAMA2_TOP_MOST      },
+      {"speculate",                 r->speculate,  LLAMA2_SPECULATE_MOST}
+  };
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     if (numbers[i].value < 0 || numbers[i].value > numbers[i].most)
       return status_fail(LLAMA2_ERR_ARGUMENT, "%s is %d, expected 0 to %d", numbers[i].name, numbers[i].value,

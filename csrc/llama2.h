@@ -434,9 +434,9 @@ typedef struct llama2_engine llama2_engine;
 
 typedef struct llama2_engine_options {
   llama2_session_options session; /* context: of one sequence. batch: rows of a step */
-  int32_t sequences; /* that are computed at once, at most; 0: 64. No more than batch */
-  int32_t chunk;     /* rows of prompts in a step in which others decode; 0: 128 */
-  int32_t keep;      /* 1: full pages are kept as long as there is room, and found again by their tokens; 0: not */
+  int32_t sequences;              /* that are computed at once, at most; 0: 64. No more than batch */
+  int32_t chunk;                  /* rows of prompts in a step in which others decode; 0: 128 */
+  int32_t keep; /* 1: full pages are kept as long as there is room, and found again by their tokens; 0: not */
   const llama2_model *draft; /* NULL, or a smaller model of the same vocabulary that drafts what this one checks */
 } llama2_engine_options;
 
@@ -495,29 +495,29 @@ LLAMA2_API void llama2_engine_cancel(llama2_engine *engine, int64_t id);
 LLAMA2_API void llama2_engine_interrupt(llama2_engine *engine);
 
 typedef enum llama2_end {
-  LLAMA2_END_NONE = 0,      /* it goes on */
-  LLAMA2_END_STOP = 1,      /* a stop token was drawn, which is not told */
-  LLAMA2_END_LENGTH = 2,    /* max_tokens were drawn, or the context is full */
+  LLAMA2_END_NONE = 0,   /* it goes on */
+  LLAMA2_END_STOP = 1,   /* a stop token was drawn, which is not told */
+  LLAMA2_END_LENGTH = 2, /* max_tokens were drawn, or the context is full */
   LLAMA2_END_CANCELLED = 3,
-  LLAMA2_END_NUMERIC = 4    /* the logits are not finite numbers */
+  LLAMA2_END_NUMERIC = 4 /* the logits are not finite numbers */
 } llama2_end;
 
 /* What has become of a request: a token, or its end; a request's events come in order, and the one with its end is the
  * last. */
 typedef struct llama2_event {
   int64_t request;
-  int32_t token;    /* drawn, or of the prompt; -1: none, as at a stop token */
-  int32_t index;    /* of the token, counted from the prompt's first */
-  int32_t end;      /* llama2_end */
-  int32_t n_top;    /* likeliest tokens that are told, the likeliest first */
-  int32_t top;      /* where they begin in llama2_engine_tops() */
-  int32_t cached;   /* tokens of the prompt that were found and not computed, when it began last */
-  int32_t drafted;  /* tokens guessed so far, and how many of them were right */
+  int32_t token;   /* drawn, or of the prompt; -1: none, as at a stop token */
+  int32_t index;   /* of the token, counted from the prompt's first */
+  int32_t end;     /* llama2_end */
+  int32_t n_top;   /* likeliest tokens that are told, the likeliest first */
+  int32_t top;     /* where they begin in llama2_engine_tops() */
+  int32_t cached;  /* tokens of the prompt that were found and not computed, when it began last */
+  int32_t drafted; /* tokens guessed so far, and how many of them were right */
   int32_t accepted;
-  int32_t paused;   /* times that it was paused for want of pages */
-  double logprob;   /* of the token, where it is wanted */
-  double began;     /* seconds on the clock of the machine (CLOCK_MONOTONIC): when it was first computed, */
-  double seconds;   /* and when this came about */
+  int32_t paused; /* times that it was paused for want of pages */
+  double logprob; /* of the token, where it is wanted */
+  double began;   /* seconds on the clock of the machine (CLOCK_MONOTONIC): when it was first computed, */
+  double seconds; /* and when this came about */
 } llama2_event;
 
 typedef struct llama2_top {
@@ -537,11 +537,11 @@ LLAMA2_API const llama2_top *llama2_engine_tops(const llama2_engine *engine);
 
 /* How an engine is. */
 typedef struct llama2_engine_state {
-  int32_t waiting, running; /* requests */
+  int32_t waiting, running;  /* requests */
   int32_t pages, free, idle; /* of the pool; idle: kept, and in no request */
-  int64_t steps, rows;      /* computed so far */
-  int64_t prompt_tokens;    /* of requests that began, again after each pause */
-  int64_t cached_tokens;    /* of these found and not computed */
+  int64_t steps, rows;       /* computed so far */
+  int64_t prompt_tokens;     /* of requests that began, again after each pause */
+  int64_t cached_tokens;     /* of these found and not computed */
   int64_t pauses;
 } llama2_engine_state;
 
@@ -557,8 +557,7 @@ LLAMA2_API llama2_status llama2_engine_save(llama2_engine *engine, const int32_t
 /* Reads such a file: its pages are kept, as many as there is room for, so that requests that begin with its tokens find
  * them. tokens: room for as many ids as the engine's context has; *n: how many there are. Not during a step. Safe on untrusted files, but what is in it is what the model will believe to have read. Errors: IO, FORMAT (damaged, or of another model or
  * kind), CONTEXT, MEMORY. */
-LLAMA2_API llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens,
-                                            int32_t *n);
+LLAMA2_API llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens, int32_t *n);
 
 /* Tokenizers. */
 

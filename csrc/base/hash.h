@@ -15,9 +15,9 @@ static inline uint64_t hash_u64(uint64_t hash, uint64_t value) {
 static inline uint64_t hash_bytes(uint64_t hash, const void *data, uint64_t n) {
   const unsigned char *p = data;
   for (; n >= 8; n -= 8, p += 8)
-    hash = hash_u64(hash, (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
-                              (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
-                              (uint64_t)p[7] << 56);
+    hash =
+        hash_u64(hash, (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+                           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56);
   uint64_t rest = 0;
   for (uint64_t i = 0; i < n; i++) rest |= (uint64_t)p[i] << (8 * i);
   return n ? hash_u64(hash, rest) : hash;

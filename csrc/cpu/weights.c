@@ -214,6 +214,7 @@ void cpu_release(void *weights) {
 
 uint64_t cpu_fingerprint(const void *weights, uint64_t hash) {
   const cpu_weights *w = weights;
-  const unsigned char *data = (const unsigned char *)(w->layers + w->config.n_layers), *end = w->arena.base + w->arena.used;
+  const unsigned char *data = (const unsigned char *)(w->layers + w->config.n_layers),
+                      *end = w->arena.base + w->arena.used;
   return hash_bytes(hash, data, (uint64_t)(end - data));
 }

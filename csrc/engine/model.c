@@ -35,8 +35,9 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
                        THREADS_MAX);
   if (options->kv != LLAMA2_KEEP && options->kv != LLAMA2_F32 && options->kv != LLAMA2_F16 &&
       options->kv != LLAMA2_Q8_0)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "kv is %d, expected %d (the checkpoint's own), %d (f32), %d (f16) or %d (q8_0)",
-                       options->kv, LLAMA2_KEEP, LLAMA2_F32, LLAMA2_F16, LLAMA2_Q8_0);
+    return status_fail(LLAMA2_ERR_ARGUMENT,
+                       "kv is %d, expected %d (the checkpoint's own), %d (f32), %d (f16) or %d (q8_0)", options->kv,
+                       LLAMA2_KEEP, LLAMA2_F32, LLAMA2_F16, LLAMA2_Q8_0);
   if (resolved->kv == LLAMA2_KEEP) resolved->kv = c->kv;
   if (options->pool < 0 || options->pool > POOL_MOST)
     return status_fail(LLAMA2_ERR_ARGUMENT, "pool is %lld tokens, expected 0 (a context, at least %d) to %d",

@@ -25,7 +25,8 @@ struct request {
   int32_t stops[LLAMA2_STOPS_MOST], n_stops;
   bool logprobs;
   int32_t top;
-  int32_t scored; /* prompt tokens before this one need no log-probability, or have theirs; n_prompt where none is wanted */
+  int32_t
+      scored; /* prompt tokens before this one need no log-probability, or have theirs; n_prompt where none is wanted */
   float *logits;
   int32_t copied; /* rows of logits that are filled */
 

@@ -117,16 +117,18 @@ llama2_status engine_submit(llama2_engine *e, const llama2_request *asked, int64
   int32_t context = e->options.session.context, pool = e->x.limits.pages * KV_PAGE;
   int64_t all = (int64_t)asked->n_prompt + (asked->max_tokens > 0 ? asked->max_tokens - 1 : 0);
   if (asked->n_prompt > context)
-    return status_fail_sized(LLAMA2_ERR_CONTEXT, (uint64_t)asked->n_prompt, (uint64_t)context,
-                             "a prompt of %d tokens does not fit into the context of %d; shorten it or ask for a larger "
-                             "context",
-                             asked->n_prompt, context);
+    return status_fail_sized(
+        LLAMA2_ERR_CONTEXT, (uint64_t)asked->n_prompt, (uint64_t)context,
+        "a prompt of %d tokens does not fit into the context of %d; shorten it or ask for a larger "
+        "context",
+        asked->n_prompt, context);
   if (all > context) all = context;
   if (all > pool)
-    return status_fail_sized(LLAMA2_ERR_CONTEXT, (uint64_t)all, (uint64_t)pool,
-                             "a request of %lld tokens (%d of prompt) is more than the pool holds, which is %d; ask for "
-                             "fewer or for a larger pool",
-                             (long long)all, asked->n_prompt, pool);
+    return status_fail_sized(
+        LLAMA2_ERR_CONTEXT, (uint64_t)all, (uint64_t)pool,
+        "a request of %lld tokens (%d of prompt) is more than the pool holds, which is %d; ask for "
+        "fewer or for a larger pool",
+        (long long)all, asked->n_prompt, pool);
   request *r;
   RETURN_IF_FAILED(request_new(e, asked, false, &r));
   pthread_mutex_lock(&e->lock);
@@ -444,8 +446,7 @@ static int32_t lay_rows(llama2_engine *e, int32_t *n_slots) {
     r->first_row = n_rows;
     r->n_rows = n;
     for (int32_t i = 0; i < n; i++)
-      x->rows[n_rows++] =
-          (row){r->tokens[first + i], first + i, wants(r, first + i) ? (*n_slots)++ : -1, &r->sequence};
+      x->rows[n_rows++] = (row){r->tokens[first + i], first + i, wants(r, first + i) ? (*n_slots)++ : -1, &r->sequence};
     next = paused ? NULL : r->next; /* it was the last */
   }
   return n_rows;
@@ -518,8 +519,8 @@ static void settle(llama2_engine *e, request *r) {
     r->drafted += r->n_guessed;
     r->guess = accepted == r->n_guessed ? 2 * r->guess : accepted + 1;
     if (r->guess > r->speculate) r->guess = r->speculate;
-    guess_forget(e, r, r->n_tokens - 1);
   }
+  guess_forget(e, r, r->n_tokens - 1); /* what it read of guesses that were wrong */
   settle_pages(e, r);
   if (!ended) return;
   tell(e, r, -1, r->n_tokens, ended);
@@ -547,10 +548,9 @@ static bool step_once(llama2_engine *e) {
   for (request *r = e->running, *next; r; r = next) {
     next = r->next;
     if (!whole)
-      settle_pages(e, r);
+      guess_forget(e, r, r->n_tokens), settle_pages(e, r);
     else if (r->n_rows > 0)
       settle(e, r);
-    r->n_guessed = 0;
   }
   e->state.steps += whole;
   e->state.rows += whole ? n_rows : 0;

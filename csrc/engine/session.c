@@ -40,7 +40,8 @@ typedef enum keep { KEEP_NONE, KEEP_LAST, KEEP_ALL, KEEP_TARGETS } keep;
 static llama2_status session_step(llama2_session *s, const int32_t *tokens, int32_t n, keep keep,
                                   const int32_t *targets) {
   int32_t length = s->sequence.length;
-  if (!executor_reserve(&s->x, &s->sequence, length + n)) /* the pool holds a whole context and the caller has checked that the tokens fit */
+  if (!executor_reserve(&s->x, &s->sequence,
+                        length + n)) /* the pool holds a whole context and the caller has checked that the tokens fit */
     return status_fail(LLAMA2_ERR_CONTEXT, "the KV pool is out of pages");
   int32_t slots = 0;
   for (int32_t i = 0; i < n; i++) {

@@ -33,8 +33,8 @@ typedef struct head {
 
 static uint64_t model_hash(const llama2_model *m) {
   const config *c = &m->config;
-  const int32_t shape[] = {c->dim,        c->hidden_dim, c->n_layers, c->n_heads, c->n_kv_heads, c->head_dim,
-                           c->vocab_size, c->rope_dim,   c->window,   (int32_t)c->rope_halves};
+  const int32_t shape[] = {c->dim,      c->hidden_dim, c->n_layers, c->n_heads, c->n_kv_heads,
+                           c->head_dim, c->vocab_size, c->rope_dim, c->window,  (int32_t)c->rope_halves};
   uint64_t hash = HASH_START;
   for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) hash = hash_u64(hash, (uint64_t)shape[i]);
   return m->backend->fingerprint(m->weights, hash);
@@ -124,13 +124,15 @@ static llama2_status check(const llama2_engine *e, const char *path, const file_
   const unsigned char *p = file->data;
   if (file->size < HEAD + 8 || memcmp(p, magic, sizeof magic) != 0)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: no saved session; expected a file that save() wrote", path);
-  *h = (head){load_u32(p + 8), load_u32(p + 12), load_u64(p + 16), load_u64(p + 24), load_u32(p + 32), load_u32(p + 36)};
+  *h =
+      (head){load_u32(p + 8), load_u32(p + 12), load_u64(p + 16), load_u64(p + 24), load_u32(p + 32), load_u32(p + 36)};
   if (h->version != VERSION)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: a session of version %u, expected %d; save it anew", path, h->version,
                        VERSION);
   if (file_bytes(h) != file->size)
-    return status_fail(LLAMA2_ERR_FORMAT, "%s: %llu bytes, expected %llu for %u tokens and %u pages; it is damaged", path,
-                       (unsigned long long)file->size, (unsigned long long)file_bytes(h), h->n_tokens, h->n_pages);
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: %llu bytes, expected %llu for %u tokens and %u pages; it is damaged",
+                       path, (unsigned long long)file->size, (unsigned long long)file_bytes(h), h->n_tokens,
+                       h->n_pages);
   if (hash_bytes(HASH_START, p, file->size - 8) != load_u64(p + file->size - 8))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: its bytes are not those that were written; it is damaged", path);
   if (h->kv != (uint32_t)e->x.limits.kv || h->page_bytes != e->x.model->backend->page_bytes(e->x.state)) {
@@ -143,7 +145,8 @@ static llama2_status check(const llama2_engine *e, const char *path, const file_
   uint32_t context = (uint32_t)e->options.session.context, vocab = (uint32_t)e->x.model->config.vocab_size;
   if (h->n_tokens > context)
     return status_fail_sized(LLAMA2_ERR_CONTEXT, h->n_tokens, context,
-                             "%s: a session of %u tokens does not fit into the context of %u", path, h->n_tokens, context);
+                             "%s: a session of %u tokens does not fit into the context of %u", path, h->n_tokens,
+                             context);
   if ((uint64_t)h->n_pages * KV_PAGE > h->n_tokens)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: %u pages for %u tokens; it is damaged", path, h->n_pages, h->n_tokens);
   for (uint32_t i = 0; i < h->n_tokens; i++)
@@ -175,7 +178,8 @@ llama2_status engine_load(llama2_engine *e, const char *path, int32_t *tokens, i
   kv_sequence sequence = {0};
   if (status == LLAMA2_OK) {
     sequence.pages = mem_new(h.n_pages, sizeof(int32_t));
-    if (!sequence.pages) status = status_fail_sized(LLAMA2_ERR_MEMORY, h.n_pages, 0, "%s: no memory for its pages", path);
+    if (!sequence.pages)
+      status = status_fail_sized(LLAMA2_ERR_MEMORY, h.n_pages, 0, "%s: no memory for its pages", path);
   }
   if (status == LLAMA2_OK) {
     for (uint32_t i = 0; i < h.n_tokens; i++) tokens[i] = load_i32(file.data + HEAD + 4 * (size_t)i);

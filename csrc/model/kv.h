@@ -14,12 +14,12 @@
 #define KV_PAGE 16 /* tokens of a page; a page holds them for all layers */
 
 typedef struct kv_page {
-  int32_t users;         /* sequences that have it */
+  int32_t users; /* sequences that have it */
   int32_t tokens[KV_PAGE];
-  uint64_t serial;       /* kept: which it is, never used again; else 0 */
-  uint64_t before;       /* kept: serial of the page before it, or 0 */
-  int32_t next;          /* kept: the next in its bucket, or -1 */
-  int32_t older, newer;  /* kept and without users: its neighbours by age, or -1 */
+  uint64_t serial;      /* kept: which it is, never used again; else 0 */
+  uint64_t before;      /* kept: serial of the page before it, or 0 */
+  int32_t next;         /* kept: the next in its bucket, or -1 */
+  int32_t older, newer; /* kept and without users: its neighbours by age, or -1 */
 } kv_page;
 
 /* Pages that sequences take and give back. */
