@@ -36,6 +36,7 @@ static const char usage[] =
     "  -y, --system TEXT        system prompt in chat mode\n"
     "      --threads INT        default: the cores that may be used\n"
     "      --quant q8_0         quantise a float checkpoint while loading\n"
+    "      --kv TYPE            keys and values as f32, f16 or q8_0; default: f32 for llama2.c's files, else f16\n"
     "      --isa NAME           scalar, avx2, avx512, amx or neon; default: LLAMA2_ISA, else the best\n"
     "  -h, --help               this text\n"
     "      --version            the version\n";
@@ -44,7 +45,7 @@ typedef struct arguments {
   const char *checkpoint, *tokenizer, *prompt, *system, *mode, *isa;
   float temperature, top_p;
   uint64_t seed;
-  int32_t steps, threads, quantize; /* steps: -1 until it is known what is usual */
+  int32_t steps, threads, quantize, kv; /* steps: -1 until it is known what is usual */
 } arguments;
 
 typedef struct program {
@@ -145,14 +146,27 @@ static bool parse_seed(const char *name, const char *text, uint64_t *value) {
   return true;
 }
 
+static bool parse_kv(const char *name, const char *text, int32_t *value) {
+  *value = strcmp(text, "f32") == 0    ? LLAMA2_F32
+           : strcmp(text, "f16") == 0  ? LLAMA2_F16
+           : strcmp(text, "q8_0") == 0 ? LLAMA2_Q8_0
+                                       : LLAMA2_KEEP;
+  return *value != LLAMA2_KEEP || fail("%s: unknown type '%s', expected f32, f16 or q8_0", name, text);
+}
+
 static bool is(const char *argument, const char *letter, const char *name) {
   return strcmp(argument, letter) == 0 || strcmp(argument, name) == 0;
 }
 
 /* False: the program ends, with *status. */
 static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
-  *a = (arguments){
-      .prompt = "", .mode = "generate", .temperature = 1.0f, .top_p = 0.9f, .steps = -1, .quantize = LLAMA2_KEEP};
+  *a = (arguments){.prompt = "",
+                   .mode = "generate",
+                   .temperature = 1.0f,
+                   .top_p = 0.9f,
+                   .steps = -1,
+                   .quantize = LLAMA2_KEEP,
+                   .kv = LLAMA2_KEEP};
   *status = EXIT_FAILURE;
   for (int i = 1; i < argc; i++) {
     const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -179,6 +193,7 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
         {"-y",        "--system"     },
         {"--threads", "--threads"    },
         {"--quant",   "--quant"      },
+        {"--kv",      "--kv"         },
         {"--isa",     "--isa"        },
     };
     size_t k = 0, n_known = sizeof known / sizeof *known;
@@ -205,6 +220,7 @@ static bool parse_arguments(int argc, char **argv, arguments *a, int *status) {
         a->quantize = LLAMA2_Q8_0;
         if (strcmp(value, "q8_0") != 0) good = fail("%s: unknown type '%s', expected q8_0", name, value);
         break;
+      case 10: good = parse_kv(name, value, &a->kv); break;
       default: a->isa = value; break;
     }
     if (!good) return false;
@@ -402,6 +418,7 @@ static bool set_up(program *p) {
   if (a->steps == 0 || a->steps > p->info.context) a->steps = p->info.context;
   session_options.context = a->steps;
   session_options.pool = a->steps;
+  session_options.kv = a->kv;
   if (!a->tokenizer) {
     if (!succeeded(llama2_tokenizer_find(a->checkpoint, p->info.vocab_size, found, sizeof found))) return false;
     a->tokenizer = found;

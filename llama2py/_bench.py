@@ -73,9 +73,9 @@ def steady(seconds: Callable[[], float]) -> float:
 class _Runner:
     """A sequence that is kept at some depth."""
 
-    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Task]) -> None:
+    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Task], kv: str | None) -> None:
         needs = max(test.needs for test in tests)
-        self._session = _core.Session(model, context=needs, batch=None, threads=tests[0].threads)
+        self._session = _core.Session(model, context=needs, batch=None, threads=tests[0].threads, kv=kv)
         draw = random.Random(1)
         self._tokens = [draw.randrange(vocab_size) for _ in range(needs)]
         self._kept = 0  # how many of the tokens the session holds
@@ -110,8 +110,10 @@ class _Runner:
         self._session.close()
 
 
-def _logits(model: _core.Model, tokens: list[int], threads: int, batch: int | None) -> npt.NDArray[np.float32]:
-    session = _core.Session(model, context=len(tokens), batch=batch, threads=threads)
+def _logits(
+    model: _core.Model, tokens: list[int], threads: int, batch: int | None, kv: str | None
+) -> npt.NDArray[np.float32]:
+    session = _core.Session(model, context=len(tokens), batch=batch, threads=threads, kv=kv)
     try:
         return session.eval_logits(tokens, model.describe()["vocab_size"])
     finally:
@@ -129,10 +131,11 @@ class Bench:
         quantize: str | None = None,
         isa: str | None = None,
         context: int | None = None,
+        kv: str | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
         """context: what the tests may use; None takes the model's own. progress: of the load."""
-        self._path, self._opened, self._quantize = path, huggingface.opened(path), quantize
+        self._path, self._opened, self._quantize, self._kv = path, huggingface.opened(path), quantize, kv
         _, described = _core.plan(self._opened, quantize=quantize, threads=None, isa=isa, context=context, batch=None)
         room = int(described["context"]) if context is None else context
         for test in tests:
@@ -146,10 +149,10 @@ class Bench:
             raise InvalidArgumentError("nothing to measure; ask for tokens of prompt or decode")
         needs = max(test.needs for test in tests)
         self._model = _core.Model(
-            self._opened, quantize=quantize, threads=None, isa=isa, context=needs, progress=progress
+            self._opened, quantize=quantize, threads=None, isa=isa, context=needs, kv=kv, progress=progress
         )
         self.info = ModelInfo(**self._model.describe())
-        self._kv_token = plan(path, quantize=quantize, isa=isa, context=room).kv / room
+        self._kv_token = plan(path, quantize=quantize, isa=isa, context=room, kv=kv).kv / room
         self.rates: dict[Task, list[float]] = {test: [] for test in tests}
         self.limits: dict[int, list[Limits]] = {test.threads: [] for test in tests}
         places = dict.fromkeys((test.threads, test.depth) for test in tests)
@@ -158,6 +161,7 @@ class Bench:
                 self._model,
                 self.info.vocab_size,
                 [test for test in tests if (test.threads, test.depth) == (threads, depth)],
+                kv,
             )
             for threads, depth in places
         }
@@ -181,18 +185,18 @@ class Bench:
             with suppress(InsufficientMemoryError):
                 model = _core.Model(self._opened, quantize=self._quantize, threads=None, isa="scalar", context=1)
                 try:
-                    tokens, expected = scalar, _logits(model, scalar, 1, 1)
+                    tokens, expected = scalar, _logits(model, scalar, 1, 1, self._kv)
                 finally:
                     model.close()
         if expected is None:
             slow = "one thread, one token at a time"
-            expected = _logits(self._model, tokens, 1, 1)
+            expected = _logits(self._model, tokens, 1, 1, self._kv)
         if not np.isfinite(expected).all():
             raise Llama2Error(f"{self._path}: logits that are not finite; a model that is damaged is not timed")
         n = len(tokens)
         for threads in self.limits:
             for batch in (None, 1):
-                found = _logits(self._model, tokens, threads, batch)
+                found = _logits(self._model, tokens, threads, batch, self._kv)
                 if not np.array_equal(found.view(np.uint32), expected.view(np.uint32)):
                     how = "one at a time" if batch else "at once"
                     raise Llama2Error(
@@ -203,7 +207,7 @@ class Bench:
 
     def logits(self, tokens: list[int]) -> npt.NDArray[np.float32]:
         """What the model expects after each token."""
-        return _logits(self._model, tokens, next(iter(self.limits)), None)
+        return _logits(self._model, tokens, next(iter(self.limits)), None, self._kv)
 
     # Measuring.
 

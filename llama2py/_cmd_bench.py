@@ -64,7 +64,13 @@ def _bench(args: argparse.Namespace) -> int:
     tests = _tests(args)
     with loading(args.checkpoint) as progress:
         bench = Bench(
-            args.checkpoint, tests, quantize=args.quant, isa=args.isa, context=args.context, progress=progress
+            args.checkpoint,
+            tests,
+            quantize=args.quant,
+            isa=args.isa,
+            context=args.context,
+            kv=args.kv,
+            progress=progress,
         )
     try:
         checked = bench.check()

@@ -86,7 +86,9 @@ def _score(args: argparse.Namespace, file: BinaryIO) -> int:
     if context is None:
         context = min(describe(args.checkpoint).context, DEFAULT_CONTEXT)
     with loading(args.checkpoint) as progress:
-        loaded = Llama(args.checkpoint, args.tokenizer, args.quant, args.threads, context, progress=progress)
+        loaded = Llama(
+            args.checkpoint, args.tokenizer, args.quant, args.threads, context, kv=args.kv, progress=progress
+        )
     with loaded as llama:
         tokens = _tokens(llama, file, args.text, args.limit)
         with progress_bar("scoring", unit="token", unit_scale=True) as progress:

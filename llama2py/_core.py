@@ -23,6 +23,7 @@ from llama2py._llama2 import ffi, lib
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
 QUANTIZE = {None: lib.LLAMA2_KEEP, "q8_0": lib.LLAMA2_Q8_0}
+KV = {None: lib.LLAMA2_KEEP, "f32": lib.LLAMA2_F32, "f16": lib.LLAMA2_F16, "q8_0": lib.LLAMA2_Q8_0}
 ISAS = ("scalar", "avx2", "avx512", "amx", "neon")
 FINISH_NONE: int = lib.LLAMA2_FINISH_NONE
 FINISH_STOP: int = lib.LLAMA2_FINISH_STOP
@@ -321,11 +322,14 @@ def _model_options(quantize: str | None, threads: int | None, isa: str | None) -
     return options, name
 
 
-def _session_options(context: int | None, batch: int | None, threads: int | None) -> Any:
+def _session_options(context: int | None, batch: int | None, threads: int | None, kv: str | None) -> Any:
+    if not isinstance(kv, str | None) or kv not in KV:
+        raise errors.InvalidArgumentError(f"kv is {kv!r}; expected 'f32', 'f16', 'q8_0', or None for the checkpoint's")
     options = ffi.new("llama2_session_options *", lib.llama2_session_defaults())
     options.context = _option("context", context)
     options.batch = _option("batch", batch)
     options.threads = _option("threads", threads)
+    options.kv = KV[kv]
     return options
 
 
@@ -337,12 +341,13 @@ def plan(
     isa: str | None,
     context: int | None,
     batch: int | None,
+    kv: str | None = None,
 ) -> tuple[dict[str, int], dict[str, Any]]:
     """The fields of llama2_plan, and of llama2_model_info in memory."""
     model_options = _model_options(quantize, threads, isa)
     planned = ffi.new("llama2_plan *")
     info = ffi.new("llama2_model_info *")
-    session_options = _session_options(context, batch, threads)
+    session_options = _session_options(context, batch, threads, kv)
     if isinstance(path, Source):
         _check(lib.llama2_source_plan(path.handle, model_options[0], session_options, info, planned), path.name)
     else:
@@ -370,14 +375,15 @@ class Model:
         isa: str | None,
         context: int | None = None,
         batch: int | None = None,
+        kv: str | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        """context and batch: of a session that is to fit besides. progress: told bytes done and in all."""
+        """context, batch and kv: of a session that is to fit besides. progress: told bytes done and in all."""
         options = _model_options(quantize, threads, isa)
         handle = ffi.new_handle(progress)
         options[0].progress, options[0].progress_context = lib.llama2py_progress, handle
         made = ffi.new("llama2_model **")
-        session = _session_options(context, batch, threads)
+        session = _session_options(context, batch, threads, kv)
         if isinstance(path, Source):
             _check_computed(lib.llama2_source_load(path.handle, options[0], session, made), path.name)
         else:
@@ -404,9 +410,11 @@ def _free_session(handle: Any, model: Model) -> None:
 class Session:
     """One sequence of tokens."""
 
-    def __init__(self, model: Model, *, context: int | None, batch: int | None, threads: int | None) -> None:
+    def __init__(
+        self, model: Model, *, context: int | None, batch: int | None, threads: int | None, kv: str | None = None
+    ) -> None:
         made = ffi.new("llama2_session **")
-        _check(lib.llama2_session_new(model.handle, _session_options(context, batch, threads), made))
+        _check(lib.llama2_session_new(model.handle, _session_options(context, batch, threads, kv), made))
         self.handle = made[0]
         self._free = weakref.finalize(self, _free_session, self.handle, model)
         self._free.atexit = False

@@ -128,6 +128,8 @@ def _add_sizes(
     if batch:
         parser.add_argument("--batch", type=int, metavar="N", help="prompt tokens computed at once (256)")
     parser.add_argument("--quant", choices=("q8_0",), help="make float matrices int8 while loading")
+    kinds = [kind for kind in _core.KV if kind]
+    parser.add_argument("--kv", choices=kinds, help="type of keys and values (f32 for llama2.c's files, else f16)")
 
 
 # Run.
@@ -182,7 +184,14 @@ def _run(args: argparse.Namespace) -> int:
     seed = args.seed % 2**64 or int(time.time())
     with loading(args.checkpoint) as progress:
         loaded = Llama(
-            args.checkpoint, args.tokenizer, args.quant, args.threads, args.context, isa=args.isa, progress=progress
+            args.checkpoint,
+            args.tokenizer,
+            args.quant,
+            args.threads,
+            args.context,
+            isa=args.isa,
+            kv=args.kv,
+            progress=progress,
         )
     with loaded as llama:
         steps = min(args.steps or llama.context, llama.context)
@@ -255,7 +264,7 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
 
 
 def _fit(args: argparse.Namespace) -> int:
-    planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch)
+    planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch, kv=args.kv)
     advice = None if planned.fits else _advice(args, planned)
     if args.json:
         write(f"{json.dumps({**asdict(planned), 'fits': planned.fits, 'advice': advice})}\n")
@@ -281,7 +290,7 @@ def _advice(args: argparse.Namespace, planned: Plan) -> str:
     for context in contexts:
         for quant in dict.fromkeys((args.quant, "q8_0")):
             try:
-                smaller = plan(args.checkpoint, quantize=quant, context=context, batch=args.batch)
+                smaller = plan(args.checkpoint, quantize=quant, context=context, batch=args.batch, kv=args.kv)
             except (InvalidArgumentError, ContextOverflowError):
                 continue  # more than the model's own context
             if smaller.fits:

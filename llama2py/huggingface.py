@@ -38,17 +38,20 @@ class _Family:
 
     architecture: GGUF's name of it.
     pairs: whether GGUF wants neighbours as the pairs that are rotated, where these files have the halves of a head.
+    windows: which layers attend in a sliding window where the configuration has one: "all", "asked" (those from
+        max_window_layers on, if use_sliding_window says so) or "none", whatever it says, as transformers has it.
     """
 
     architecture: str
     pairs: bool = False
     qkv_biases: bool = False
     qk_norms: bool = False
+    windows: str = "asked"
 
 
 _FAMILIES = {
-    "llama": _Family("llama", pairs=True),
-    "mistral": _Family("llama", pairs=True),
+    "llama": _Family("llama", pairs=True, windows="none"),
+    "mistral": _Family("llama", pairs=True, windows="all"),
     "qwen2": _Family("qwen2", qkv_biases=True),
     "qwen3": _Family("qwen3", qk_norms=True),
 }
@@ -243,10 +246,17 @@ class _Model:
         }
         if self.head_dim * self.heads != self.dim:
             own |= {"attention.key_length": self.head_dim, "attention.value_length": self.head_dim}
-        if config.get("sliding_window") is not None and config.get("use_sliding_window") is not False:
+        if config.get("sliding_window") is not None and self._has_windows():
             own["attention.sliding_window"] = config.whole("sliding_window")
         own |= self._rope_keys()
         return {f"{self.family.architecture}.{name}": value for name, value in own.items()}
+
+    def _has_windows(self) -> bool:
+        config, windows = self.config, self.family.windows
+        if windows != "asked" or not config.flag("use_sliding_window"):
+            return windows == "all"
+        first = 0 if config.get("max_window_layers") == 0 else config.whole("max_window_layers", 28)
+        return first < self.layers
 
     def _rope(self) -> tuple[_Config, str]:
         """What says how heads are rotated, and by what rule."""

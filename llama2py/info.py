@@ -191,10 +191,11 @@ def plan(
     context: int | None = None,
     isa: str | None = None,
     batch: int | None = None,
+    kv: str | None = None,
 ) -> Plan:
     """Says what `Llama(path, …)` with the same options would take. Reads the file's header only."""
     opened = huggingface.opened(path)
-    planned, _ = _core.plan(opened, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch)
+    planned, _ = _core.plan(opened, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, kv=kv)
     return Plan(**planned)
 
 

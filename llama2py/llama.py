@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,8 @@ class Llama:
     context: how many tokens a sequence may have; None takes what the model was trained for.
     isa: "scalar", "avx2", "avx512", "amx" or "neon"; None takes the fastest. Never changes a result.
     batch: how many tokens of a prompt are computed at once; None takes 256. Never changes a result.
+    kv: how keys and values are kept: "f32", "f16" or "q8_0"; None takes float32 for llama2.c's checkpoints, as there,
+        and else float16.
     progress: called now and then while it loads, with the bytes that are done and the bytes in all.
 
     Any thread may call it: one call computes at a time, and the others wait. Use `with`, or close(), to give the memory
@@ -82,6 +85,7 @@ class Llama:
         *,
         isa: str | None = None,
         batch: int | None = None,
+        kv: str | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
         self._path = model_in_the_box() if path is None else os.fspath(path)
@@ -92,7 +96,7 @@ class Llama:
         self._active: _core.Session | None = None
         self._idle: list[_core.Session] = []
         self._sessions: weakref.WeakSet[_core.Session] = weakref.WeakSet()
-        self._session_options = {"context": context, "batch": batch, "threads": threads}
+        self._session_options: dict[str, Any] = {"context": context, "batch": batch, "threads": threads, "kv": kv}
         self._model = _core.Model(
             huggingface.opened(self._path),
             quantize=quantize,
@@ -100,6 +104,7 @@ class Llama:
             isa=isa,
             context=context,
             batch=batch,
+            kv=kv,
             progress=progress,
         )
         self._info = ModelInfo(**self._model.describe())

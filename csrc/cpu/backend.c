@@ -17,27 +17,40 @@ static void take_act(cpu_state *s, act *a, int64_t rows, int64_t ld) {
   TAKE(a->start_half, size_mul(blocks, 2));
 }
 
+/* What attention that is cut into runs needs; that is where there are fewer heads of keys and values than threads. */
+static void lay_out_runs(cpu_state *s, const config *c) {
+  const limits *l = &s->limits;
+  if (c->n_kv_heads >= l->threads) return;
+  s->split_rows = l->rows < SPLIT_ROWS ? l->rows : SPLIT_ROWS;
+  uint64_t pages = (uint64_t)kv_pages_for(c->context);
+  if ((uint64_t)l->pages < pages) pages = (uint64_t)l->pages;
+  uint64_t queries = (uint64_t)s->split_rows * (uint64_t)c->n_heads, runs = (pages + ATTEND_RUN - 1) / ATTEND_RUN;
+  TAKE(s->parts, size_mul(size_mul(runs, queries), (uint64_t)attend_part(s->sizes.kv.head_pad)));
+  TAKE(s->runs_done, (uint64_t)s->split_rows * (uint64_t)c->n_kv_heads);
+}
+
 /* Takes everything from s->arena, which only counts while it is not open. */
 static void lay_out(cpu_state *s, const config *c) {
   const limits *l = &s->limits;
-  cpu_sizes z = s->sizes = cpu_sizes_of(c);
+  cpu_sizes z = s->sizes = cpu_sizes_of(c, l->kv);
   uint64_t rows = (uint64_t)l->rows;
   int64_t longest = z.ld_dim > z.ld_heads ? z.ld_dim : z.ld_heads;
   if (z.ld_hidden > longest) longest = z.ld_hidden;
   int64_t bite =
-      BITE_PANELS * LANES > z.head_pad ? BITE_PANELS * LANES : z.head_pad; /* outputs; at least a whole head */
+      BITE_PANELS * LANES > z.kv.head_pad ? BITE_PANELS * LANES : z.kv.head_pad; /* outputs; at least a whole head */
 
   s->team = arena_take(&s->arena, team_bytes(l->threads));
   TAKE(s->scratch, (uint64_t)l->threads);
   TAKE(s->x, rows * (uint64_t)z.ld_dim);
   TAKE(s->rope, rows * (uint64_t)c->rope_dim);
-  TAKE(s->q, size_mul(rows, size_mul((uint64_t)c->n_heads, (uint64_t)z.head_pad)));
+  TAKE(s->q, size_mul(rows, size_mul((uint64_t)c->n_heads, (uint64_t)z.kv.head_pad)));
   TAKE(s->a, rows * (uint64_t)z.ld_heads);
   TAKE(s->h, rows * (uint64_t)z.ld_hidden);
   take_act(s, &s->shared, round_up(l->rows, ACT_TILE_GROUP), longest);
   TAKE(s->logits, (uint64_t)l->logits * (uint64_t)z.ld_vocab);
   TAKE(s->wanted, (uint64_t)l->logits);
   TAKE(s->tiles, rows);
+  lay_out_runs(s, c);
   TAKE(s->chances, (uint64_t)c->vocab_size);
   TAKE(s->nucleus, (uint64_t)c->vocab_size);
   for (int i = 0; i < l->threads; i++) {
@@ -46,7 +59,7 @@ static void lay_out(cpu_state *s, const config *c) {
     TAKE(scratch->norm, (uint64_t)z.ld_dim);
     TAKE(scratch->tile, (uint64_t)(BLOCK_ROWS * bite));
     TAKE(scratch->product, matmul_scratch(longest));
-    TAKE(scratch->attend, (uint64_t)attend_scratch(z.head_pad));
+    TAKE(scratch->attend, (uint64_t)attend_scratch(z.kv.head_pad));
   }
 #undef TAKE
 }
@@ -88,21 +101,6 @@ static llama2_status open_state(const void *weights, const limits *l, void **sta
   return status;
 }
 
-/* Rows of one sequence, as many as fill a pass over keys and values with their queries. */
-static void find_tiles(cpu_state *s, const step *step) {
-  const config *c = &s->weights->config;
-  int32_t most = ATTEND_QUERIES / (c->n_heads / c->n_kv_heads);
-  if (most < 1) most = 1;
-  s->n_tiles = 0;
-  for (int32_t i = 0; i < step->n_rows;) {
-    cpu_tile *tile = &s->tiles[s->n_tiles++];
-    tile->first = i;
-    for (tile->n = 0; i < step->n_rows && tile->n < most && step->rows[i].sequence == step->rows[tile->first].sequence;
-         i++)
-      tile->n++;
-  }
-}
-
 static void run_member(worker *w, void *state) {
   cpu_state *s = state;
   cpu_lane lane = {w, s};
@@ -113,7 +111,7 @@ static void run(void *state, const step *step, forward_fn *forward, const interr
   cpu_state *s = state;
   s->step = step;
   s->forward = forward;
-  find_tiles(s, step);
+  cpu_plan_attend(s, step);
   for (int32_t r = 0; r < step->n_rows; r++)
     if (step->rows[r].logits >= 0) s->wanted[step->rows[r].logits] = r;
   team_run(s->team, run_member, s, i->cancel, i->poll, i->context);

@@ -10,6 +10,7 @@
 
 #define BLOCK_ROWS 256 /* rows whose outputs a stage keeps by while it finishes them */
 #define BITE_PANELS 8  /* panels of a bite at most */
+#define SPLIT_ROWS 8   /* rows of a step, at most, whose attention is cut into runs of pages for many threads */
 
 typedef struct cpu_layer {
   float *attention_norm; /* (ld_dim) */
@@ -38,16 +39,16 @@ typedef struct cpu_weights {
 
 /* Lengths of padded rows. */
 typedef struct cpu_sizes {
-  int64_t head_pad;  /* head_dim, to LANES */
   int64_t ld_dim;    /* dim, to QBLOCK */
   int64_t ld_heads;  /* n_heads * head_dim, to QBLOCK */
   int64_t ld_hidden; /* hidden_dim, to QBLOCK */
   int64_t ld_vocab;  /* vocab_size, to LANES */
-  uint64_t kv_block; /* bytes of one head's keys and values in a page */
+  kv_form kv;        /* of one head's block in a page */
   uint64_t kv_page;  /* bytes of a page: (n_layers, n_kv_heads) blocks */
 } cpu_sizes;
 
-cpu_sizes cpu_sizes_of(const config *c);
+/* kv: llama2_dtype of keys and values. */
+cpu_sizes cpu_sizes_of(const config *c, int32_t kv);
 
 /* Rows of one sequence that are attended together. */
 typedef struct cpu_tile {
@@ -82,6 +83,10 @@ typedef struct cpu_state {
   int32_t *wanted; /* (slots) the rows whose logits are wanted */
   cpu_tile *tiles; /* (rows) */
   int32_t n_tiles;
+  int32_t first_run, n_runs; /* n_runs: that a tile's keys are cut into; 1: they are not */
+  int32_t split_rows;        /* rows that there is room for here: */
+  float *parts;              /* (runs, n_kv_heads, split_rows * queries of a head, attend_part()) */
+  atomic_int *runs_done;     /* (split_rows, n_kv_heads) of each unit */
 
   float *chances;   /* (vocab_size) for sampling */
   int32_t *nucleus; /* (vocab_size) */
@@ -105,6 +110,12 @@ uint64_t cpu_fingerprint(const void *weights, uint64_t hash);
 llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
 llama2_status cpu_logprobs(void *state, int32_t slot, int32_t token, double *logprob, int32_t most, llama2_top *top,
                            int32_t *n);
+
+/* Where a head's keys and values of the row's page are. */
+unsigned char *cpu_kv_block(const cpu_state *s, const row *r, int32_t layer, int64_t kv_head);
+
+/* Cuts a step's attention into units; before any worker is at it. */
+void cpu_plan_attend(cpu_state *s, const step *step);
 
 void cpu_embed(void *lane, const step *s);
 void cpu_qkv(void *lane, const step *s, int32_t layer);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
+
 #ifdef KERNELS_X86
 #include <cpuid.h>
 #ifdef __linux__
@@ -116,4 +118,30 @@ llama2_status kernels_find(const char *isa, const kernels **found) {
       LLAMA2_ERR_DEVICE,
       "%s: this machine has no instruction set '%s'; the best it has, of scalar, avx2, avx512, amx and neon, is %s",
       from, isa, kernels_best());
+}
+
+kv_form kv_form_of(int32_t dtype, int64_t head_dim) {
+  kv_form f = {.dtype = dtype, .head_dim = head_dim, .head_pad = round_up(head_dim, LANES)};
+  uint64_t size = dtype == LLAMA2_F32 ? 4 : dtype == LLAMA2_F16 ? 2 : 1;
+  uint64_t scales = dtype == LLAMA2_Q8_0 ? (uint64_t)ceil_div(head_dim, QBLOCK) * KV_PAGE * 2 : 0;
+  f.values = (uint64_t)head_dim * KV_PAGE * size;
+  f.key_scales = f.values + (uint64_t)f.head_pad * KV_PAGE * size;
+  f.value_scales = f.key_scales + scales;
+  f.bytes = size_round_up(f.value_scales + scales, 64);
+  return f;
+}
+
+void kernels_attend(const kernels *k, const attend_job *job) {
+  float *parts = job->scratch + attend_scratch(job->form->head_pad) - ATTEND_QUERIES * attend_part(job->form->head_pad);
+  float *sums = parts - ATTEND_QUERIES * attend_part(job->form->head_pad);
+  int32_t first = job->first[0], limit = job->limit[0];
+  for (int32_t j = 1; j < job->n; j++) {
+    if (job->first[j] < first) first = job->first[j];
+    if (job->limit[j] > limit) limit = job->limit[j];
+  }
+  for (int64_t begin = first / ATTEND_KEYS, run = begin; run * ATTEND_KEYS < limit; run++) {
+    k->attend_run(job, run, run == begin ? sums : parts);
+    if (run > begin) k->attend_add(job, run, sums, parts);
+  }
+  k->attend_end(job, sums);
 }

@@ -21,26 +21,47 @@
 #error "-ffast-math (or -Ofast) changes the order of sums, which must be the same on every machine"
 #endif
 
-#define ATTEND_QUERIES 8 /* queries that share a pass over keys and values */
-#define ATTEND_RUN 32    /* pages whose softmax is computed as one; partial results are combined in order */
+#define ATTEND_QUERIES 32 /* queries that share a pass over keys and values, at most */
+#define ATTEND_RUN 32     /* pages whose softmax is computed as one; partial results are combined in order */
+#define ATTEND_KEYS (ATTEND_RUN * KV_PAGE)
+#define ATTEND_PAGES 4 /* pages that all queries go over before the next */
 
-/* Queries of one key/value head against the pages of one sequence. A page holds keys (head_dim, 16) and then values
- * (16, head_pad), float32. */
+/* How the keys and values of one head lie in a page: keys (head_dim, 16), values (16, head_pad), as float32, as float16,
+ * or in Q8_0 as int8, which share a float16 scale per token and QBLOCK dimensions: of keys and then of values
+ * (head_dim / QBLOCK, 16). They stand for q * scale, which float32 holds exactly. */
+typedef struct kv_form {
+  int32_t dtype;                             /* F32, F16 or Q8_0 */
+  int64_t head_dim, head_pad;                /* head_pad: head_dim rounded up to LANES */
+  uint64_t values, key_scales, value_scales; /* where they begin; keys do at 0 */
+  uint64_t bytes;                            /* of all, a multiple of 64 */
+} kv_form;
+
+kv_form kv_form_of(int32_t dtype, int64_t head_dim);
+
+/* Queries of one key/value head against the pages of one sequence. */
 typedef struct attend_job {
-  int64_t head_dim, head_pad; /* head_pad: head_dim rounded up to LANES */
-  float scale;                /* 1 / sqrt(head_dim) */
-  int32_t n;                  /* queries, at most ATTEND_QUERIES */
+  const kv_form *form;
+  float scale; /* 1 / sqrt(head_dim) */
+  int32_t n;   /* queries, at most ATTEND_QUERIES */
   const float *q[ATTEND_QUERIES];
-  float *out[ATTEND_QUERIES];    /* head_dim floats each */
-  int32_t limit[ATTEND_QUERIES]; /* keys that the query sees: the first limit of the sequence; at least 1 */
-  const unsigned char *base;     /* of this head's block in page 0 */
+  float *out[ATTEND_QUERIES];                           /* head_dim floats each */
+  int32_t first[ATTEND_QUERIES], limit[ATTEND_QUERIES]; /* keys that the query sees: [first, limit), at least 1 */
+  const unsigned char *base;                            /* of this head's block in page 0 */
   uint64_t page_bytes;
-  const int32_t *pages;
-  float *scratch; /* attend_scratch() floats */
+  const int32_t *pages; /* any number for those before the first key */
+  float *scratch;       /* attend_scratch() floats */
 } attend_job;
 
+/* What comes of a run of pages for one query, in floats: the values so far (head_pad), 16 partial sums of the
+ * exponentials, and the greatest score. */
+static inline int64_t attend_part(int64_t head_pad) {
+  return head_pad + 2 * LANES;
+}
+
+/* Scores, ATTEND_PAGES pages of float32 with their scales, and two parts. */
 static inline int64_t attend_scratch(int64_t head_pad) {
-  return 2 * ATTEND_QUERIES * head_pad;
+  return ATTEND_QUERIES * (ATTEND_KEYS + LANES) + ATTEND_PAGES * KV_PAGE * (head_pad + head_pad / QBLOCK + 1) +
+         2 * ATTEND_QUERIES * attend_part(head_pad);
 }
 
 /* Bytes of a matmul()'s scratch, for matrices of up to so many stored columns. */
@@ -73,7 +94,19 @@ typedef struct kernels {
   /* h = silu(gate) * up; n values. */
   void (*silu_mul)(float *h, const float *gate, const float *up, int64_t n);
 
-  void (*attend)(const attend_job *job);
+  /* Puts a head's key, or value, into its place in a block: head_dim floats, or head_pad with zeros behind. To the
+   * nearest, ties to even; what float16 cannot hold becomes infinite, and in Q8_0 NaN. Q8_0: d = max|x| / 127 as
+   * float16, q = round(x * (1 / d)). */
+  void (*store_key)(const kv_form *form, unsigned char *block, int64_t slot, const float *x);
+  void (*store_value)(const kv_form *form, unsigned char *block, int64_t slot, const float *x);
+
+  /* The part of each query from keys [run, run + 1) * ATTEND_KEYS: parts (queries, attend_part()). Where it sees none of
+   * them its part is left as it is. */
+  void (*attend_run)(const attend_job *job, int64_t run, float *parts);
+  /* Adds a run's parts to those of all runs before. */
+  void (*attend_add)(const attend_job *job, int64_t run, float *sums, const float *parts);
+  /* Of the parts of all runs, what queries are after. */
+  void (*attend_end)(const attend_job *job, const float *sums);
 
   /* The greatest of n values; *finite: whether all of them are finite. */
   float (*greatest)(const float *x, int64_t n, bool *finite);
@@ -90,6 +123,9 @@ typedef struct kernels {
 llama2_status kernels_find(const char *isa, const kernels **found);
 
 const char *kernels_best(void);
+
+/* All runs, one after the other. */
+void kernels_attend(const kernels *k, const attend_job *job);
 
 extern const kernels kernels_scalar;
 #ifdef KERNELS_X86

@@ -60,7 +60,13 @@ static llama2_status finite_logits(const cpu_state *s, int32_t slot, const float
   *logits = s->logits + slot * s->sizes.ld_vocab;
   *most = s->weights->kernels->greatest(*logits, s->weights->config.vocab_size, &finite);
   if (finite) return LLAMA2_OK;
-  return status_fail(LLAMA2_ERR_NUMERIC, "the logits are not finite numbers: the checkpoint's weights are damaged");
+  if (s->limits.kv == LLAMA2_F32)
+    return status_fail(LLAMA2_ERR_NUMERIC, "the logits are not finite numbers: the checkpoint's weights are damaged");
+  return status_fail(
+      LLAMA2_ERR_NUMERIC,
+      "the logits are not finite numbers: the checkpoint's weights are damaged, or keys and values exceed "
+      "what %s can hold; ask for kv f32",
+      s->limits.kv == LLAMA2_F16 ? "float16" : "q8_0");
 }
 
 /* The `most` greatest of n logits, in order; returns how many there are. The rest of `top` is not touched. */

@@ -205,7 +205,7 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
 }
 
 #define TILE_SOLO 2
-#define TILE_ATTEND 1
+#define TILE_ATTEND 4
 #define TILE_F32 1, 4
 #define TILE_Q8_PANELS 1
 #define TILE_Q8_ROWS 2

@@ -167,7 +167,7 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
 }
 
 #define TILE_SOLO 4
-#define TILE_ATTEND 2
+#define TILE_ATTEND 16
 #define TILE_F32 2, 8
 #define TILE_Q8_PANELS 2
 #define TILE_Q8_ROWS 8

@@ -251,7 +251,7 @@ OP void vf_store_quads(uint8_t *p, const vf v[4]) {
 #define EXPAND_SIGNED true
 
 #define TILE_SOLO 2
-#define TILE_ATTEND 1
+#define TILE_ATTEND 4
 #define TILE_F32 1, 4
 #define TILE_Q8_PANELS 1
 #define TILE_Q8_ROWS 4

@@ -228,7 +228,7 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
 #undef EACH
 
 #define TILE_SOLO 1   /* panels that one row is multiplied with at once */
-#define TILE_ATTEND 1 /* pages, or vectors of dimensions, that eight queries are attended with at once */
+#define TILE_ATTEND 4 /* sums in vectors that attention keeps in registers */
 #define TILE_F32 1, 4 /* panels and rows of activations that share a pass over float weights */
 #define TILE_Q8_PANELS 1
 #define TILE_Q8_ROWS 4 /* the same over integer weights */

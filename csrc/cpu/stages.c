@@ -1,7 +1,5 @@
-/* cpu/stages: the seven stages. Each is called by all workers of a step with the same arguments; what is inside
- * team_for() is shared out among them. */
-#include <math.h>
-
+/* cpu/stages: the seven stages, but attend, which is in cpu/attend. Each is called by all workers of a step with the
+ * same arguments; what is inside team_for() is shared out among them. */
 #include "cpu/cpu.h"
 #include "cpu/rope.h"
 
@@ -131,36 +129,26 @@ typedef struct layer_job {
   act in;
 } layer_job;
 
-/* Where a head's keys and values of the page that holds `position` begin. */
-static float *kv_block(const cpu_state *s, const kv_sequence *sequence, int32_t position, int32_t layer,
-                       int64_t kv_head) {
-  uint64_t block = (uint64_t)layer * (uint64_t)s->weights->config.n_kv_heads + (uint64_t)kv_head;
-  uint64_t page = (uint64_t)sequence->pages[position / KV_PAGE];
-  return (float *)(s->kv.base + page * s->sizes.kv_page + block * s->sizes.kv_block);
-}
-
 /* Takes one head of one row where it belongs. x: (head_pad) the head, which may be changed. */
 static void place_head(cpu_state *s, const row *r, int64_t row_index, int32_t layer, int64_t head, float *x) {
   const config *c = &s->weights->config;
   const float *angles = s->rope + row_index * c->rope_dim;
   const cpu_layer *l = &s->weights->layers[layer];
-  int64_t pad = s->sizes.head_pad, slot = r->position % KV_PAGE;
+  const kernels *k = s->weights->kernels;
+  int64_t pad = s->sizes.kv.head_pad, keys = head - c->n_heads, values = keys - c->n_kv_heads;
   if (l->qkv_bias) add_to(x, l->qkv_bias + head * pad, pad);
-  if (head < c->n_heads + c->n_kv_heads) {
-    const float *norm = head < c->n_heads ? l->q_norm : l->k_norm;
-    if (norm) s->weights->kernels->rmsnorm(x, x, norm, c->head_dim, c->norm_eps);
+  if (values < 0) {
+    const float *norm = keys < 0 ? l->q_norm : l->k_norm;
+    if (norm) k->rmsnorm(x, x, norm, c->head_dim, c->norm_eps);
     rope_rotate(x, angles, c->rope_dim / 2, c->rope_halves);
   }
-  if (head < c->n_heads) {
+  if (keys < 0) {
     float *q = s->q + (row_index * c->n_heads + head) * pad;
     for (int64_t i = 0; i < pad; i++) q[i] = x[i];
-  } else if (head < c->n_heads + c->n_kv_heads) {
-    float *keys = kv_block(s, r->sequence, r->position, layer, head - c->n_heads);
-    for (int64_t i = 0; i < c->head_dim; i++) keys[i * KV_PAGE + slot] = x[i];
+  } else if (values < 0) {
+    k->store_key(&s->sizes.kv, cpu_kv_block(s, r, layer, keys), r->position % KV_PAGE, x);
   } else {
-    float *values = kv_block(s, r->sequence, r->position, layer, head - c->n_heads - c->n_kv_heads);
-    values += c->head_dim * KV_PAGE + slot * pad;
-    for (int64_t i = 0; i < pad; i++) values[i] = x[i];
+    k->store_value(&s->sizes.kv, cpu_kv_block(s, r, layer, values), r->position % KV_PAGE, x);
   }
 }
 
@@ -172,7 +160,7 @@ static void qkv_heads(worker *w, void *context, int64_t begin, int64_t end) {
   const matrix *const matrices[] = {&j->layer->wq, &j->layer->wk, &j->layer->wv};
   const int64_t heads[] = {c->n_heads, c->n_kv_heads, c->n_kv_heads};
   float *tile = s->scratch[w->id].tile;
-  int64_t pad = s->sizes.head_pad, per_head = pad / LANES, width = (end - begin) * pad;
+  int64_t pad = s->sizes.kv.head_pad, per_head = pad / LANES, width = (end - begin) * pad;
   for (int64_t r = 0; r < s->step->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
     int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
     for (int64_t i = 0, first = 0; i < 3; first += heads[i++]) {
@@ -193,50 +181,12 @@ void cpu_qkv(void *lane, const step *step, int32_t layer) {
   const config *c = &s->weights->config;
   const cpu_layer *weights = &s->weights->layers[layer];
   const matrix *const matrices[] = {&weights->wq, &weights->wk, &weights->wv};
-  int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads, per_head = s->sizes.head_pad / LANES;
+  int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads, per_head = s->sizes.kv.head_pad / LANES;
   layer_job job = {
       s, weights, layer,
       prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, matrices, 3, heads)};
   int64_t bite = bite_panels(l->worker, heads * per_head) / per_head;
   team_for(l->worker, heads, bite < 1 ? 1 : bite, qkv_heads, &job);
-}
-
-static void attend_tiles(worker *w, void *context, int64_t begin, int64_t end) {
-  layer_job *j = context;
-  cpu_state *s = j->state;
-  const config *c = &s->weights->config;
-  int32_t group = c->n_heads / c->n_kv_heads;
-  attend_job job = {.head_dim = c->head_dim,
-                    .head_pad = s->sizes.head_pad,
-                    .scale = 1.0f / sqrtf((float)c->head_dim),
-                    .page_bytes = s->sizes.kv_page,
-                    .scratch = s->scratch[w->id].attend};
-  for (int64_t unit = begin; unit < end; unit++) {
-    const cpu_tile *tile = &s->tiles[unit / c->n_kv_heads];
-    int64_t kv_head = unit % c->n_kv_heads;
-    uint64_t block = (uint64_t)j->layer_index * (uint64_t)c->n_kv_heads + (uint64_t)kv_head;
-    job.base = s->kv.base + block * s->sizes.kv_block;
-    job.pages = s->step->rows[tile->first].sequence->pages;
-    job.n = 0;
-    for (int32_t i = tile->first; i < tile->first + tile->n; i++)
-      for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-        job.q[job.n] = s->q + (i * c->n_heads + head) * s->sizes.head_pad;
-        job.out[job.n] = s->a + i * s->sizes.ld_heads + head * c->head_dim;
-        job.limit[job.n] = s->step->rows[i].position + 1;
-        if (++job.n == ATTEND_QUERIES) {
-          s->weights->kernels->attend(&job);
-          job.n = 0;
-        }
-      }
-    if (job.n) s->weights->kernels->attend(&job);
-  }
-}
-
-void cpu_attend(void *lane, const step *step, int32_t layer) {
-  (void)step;
-  cpu_lane *l = lane;
-  layer_job job = {.state = l->state, .layer_index = layer};
-  team_for(l->worker, (int64_t)l->state->n_tiles * l->state->weights->config.n_kv_heads, 1, attend_tiles, &job);
 }
 
 void cpu_attn_out(void *lane, const step *step, int32_t layer) {

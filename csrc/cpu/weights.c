@@ -7,17 +7,15 @@
 #include "cpu/cpu.h"
 #include "cpu/rope.h"
 
-cpu_sizes cpu_sizes_of(const config *c) {
+cpu_sizes cpu_sizes_of(const config *c, int32_t kv) {
   cpu_sizes s = {
-      .head_pad = round_up(c->head_dim, LANES),
       .ld_dim = round_up(c->dim, QBLOCK),
       .ld_heads = round_up((int64_t)c->n_heads * c->head_dim, QBLOCK),
       .ld_hidden = round_up(c->hidden_dim, QBLOCK),
       .ld_vocab = round_up(c->vocab_size, LANES),
+      .kv = kv_form_of(kv, c->head_dim),
   };
-  s.kv_block =
-      size_round_up(size_mul((uint64_t)c->head_dim + (uint64_t)s.head_pad, KV_PAGE * sizeof(float)), MEM_ALIGN);
-  s.kv_page = size_mul(s.kv_block, size_mul((uint64_t)c->n_layers, (uint64_t)c->n_kv_heads));
+  s.kv_page = size_mul(s.kv.bytes, size_mul((uint64_t)c->n_layers, (uint64_t)c->n_kv_heads));
   return s;
 }
 
@@ -97,7 +95,7 @@ static float *build_head_biases(builder *b, int32_t layer) {
   const config *c = &b->w->config;
   const role roles[] = {ROLE_BQ, ROLE_BK, ROLE_BV};
   const int32_t heads[] = {c->n_heads, c->n_kv_heads, c->n_kv_heads};
-  int64_t pad = cpu_sizes_of(c).head_pad, n = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads;
+  int64_t pad = round_up(c->head_dim, LANES), n = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads;
   bool any = false;
   for (int i = 0; i < 3; i++) any = any || checkpoint_has(b->c, roles[i]);
   float *biases = any ? arena_take(&b->w->arena, size_mul((uint64_t)n, (uint64_t)pad * sizeof(float))) : NULL;

@@ -37,13 +37,14 @@ typedef struct family {
   const char *name;
   bool rope_halves;
   bool qk_norm;
+  bool windows; /* a sliding window is all layers' */
 } family;
 
 static const family families[] = {
-    {"llama",   false, false},
-    {"mistral", false, false},
-    {"qwen2",   true,  false},
-    {"qwen3",   true,  true },
+    {"llama",   false, false, true },
+    {"mistral", false, false, true },
+    {"qwen2",   true,  false, false},
+    {"qwen3",   true,  true,  false},
 };
 
 /* Metadata. */
@@ -122,16 +123,25 @@ static llama2_status refuse(const metadata *m, const char *name, const char *wha
                      key_of(m, name).text, what);
 }
 
+/* 0, and one that is no smaller than the context, stand for none. */
+static llama2_status read_window(const metadata *m, config *c) {
+  int64_t n;
+  if (!has(m, "attention.sliding_window")) return LLAMA2_OK;
+  RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "attention.sliding_window").text, 0, UINT32_MAX, &n));
+  if (n == 0 || n >= c->context) return LLAMA2_OK;
+  if (!m->family->windows) return refuse(m, "attention.sliding_window", "attention in a sliding window in some layers");
+  if (has(m, "attention.sliding_window_pattern"))
+    return refuse(m, "attention.sliding_window_pattern", "attention in a sliding window in some layers");
+  c->window = (int32_t)n;
+  return LLAMA2_OK;
+}
+
 /* Metadata that makes of the same tensors another model. */
-static llama2_status check_plain(const metadata *m, int32_t context) {
+static llama2_status check_plain(const metadata *m) {
   int64_t n;
   if (has(m, "expert_count")) {
     RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "expert_count").text, 0, INT32_MAX, &n));
     if (n > 0) return refuse(m, "expert_count", "a mixture of experts");
-  }
-  if (has(m, "attention.sliding_window")) {
-    RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "attention.sliding_window").text, 0, UINT32_MAX, &n));
-    if (n > 0 && n < context) return refuse(m, "attention.sliding_window", "attention in a sliding window");
   }
   return LLAMA2_OK;
 }
@@ -228,7 +238,8 @@ static llama2_status read_config(const metadata *m, config *c) {
   c->norm_eps = (float)eps;
   c->rope_theta = (float)theta;
   RETURN_IF_FAILED(read_scaling(m, c));
-  return check_plain(m, c->context);
+  RETURN_IF_FAILED(read_window(m, c));
+  return check_plain(m);
 }
 
 /* Tensors. */

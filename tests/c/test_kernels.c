@@ -1,65 +1,6 @@
 /* test_kernels: every kernel of every instruction set that this machine has. The scalar one is compared with float64
  * arithmetic within a tolerance that is stated at the case, all others with the scalar one, bit for bit. */
-#include "check.h"
-
-#include <math.h>
-#include <stdbool.h>
-
-#include "base/checked.h"
-#include "base/half.h"
-#include "cpu/kernels.h"
-#include "model/kv.h"
-
-#define EPSILON 0x1p-23 /* of float32 */
-#define MARK 12345.5f   /* what nobody should have written over */
-
-#define MAX_ISAS 4
-
-static const kernels *isas[MAX_ISAS]; /* the scalar one first */
-static int n_isas;
-
-static void find_isas(void) {
-  const char *names[] = {"scalar", "avx2", "avx512", "amx", "neon"};
-  for (int i = 0; i < 5; i++) {
-    llama2_status status = kernels_find(names[i], &isas[n_isas]);
-    CHECK(status == LLAMA2_OK || (i > 0 && status == LLAMA2_ERR_DEVICE));
-    if (status == LLAMA2_OK) CHECK(strcmp(isas[n_isas++]->isa, names[i]) == 0);
-  }
-  const kernels *best;
-  CHECK(kernels_find(kernels_best(), &best) == LLAMA2_OK && best == isas[n_isas - 1]);
-  CHECK(kernels_find("sse9", &best) == LLAMA2_ERR_DEVICE && strstr(llama2_last_error()->message, "sse9"));
-}
-
-static void check_close(const char *what, double found, double expected, double tolerance) {
-  CHECK_THAT(fabs(found - expected) <= tolerance, "%s: %.9g, expected %.9g within %.2g", what, found, expected,
-             tolerance);
-}
-
-static void check_bits(const char *what, int isa, const void *found, const void *expected, size_t n) {
-  size_t i = 0;
-  while (i < n && ((const char *)found)[i] == ((const char *)expected)[i]) i++;
-  CHECK_THAT(i == n, "%s: %s differs from scalar at byte %zu of %zu", what, isas[isa]->isa, i, n);
-}
-
-/* Values as they come, and those that break things: zeros, subnormals, the huge, and what is no number. */
-typedef enum flavour { PLAIN, SPARSE, TINY, HUGE_VALUES, MIXED, NOT_FINITE, FLAVOURS } flavour;
-static const char *const flavours[] = {"plain", "sparse", "tiny", "huge", "mixed", "not finite"};
-
-static float value(flavour f) {
-  float x = random_float();
-  switch (f) {
-    case SPARSE: return random_below(4) ? 0.0f : x;
-    case TINY: return x * (random_below(2) ? 1e-38f : 3e-30f);
-    case HUGE_VALUES: return x * (random_below(2) ? 3e38f : 1e30f);
-    case MIXED: return ldexpf(x, (int)random_below(60) - 30);
-    case NOT_FINITE: return random_below(40) ? x : random_below(2) ? INFINITY : random_below(2) ? -INFINITY : NAN;
-    default: return x;
-  }
-}
-
-static void fill(float *x, int64_t n, flavour f) {
-  for (int64_t i = 0; i < n; i++) x[i] = value(f);
-}
+#include "isas.h"
 
 /* Rows. */
 
@@ -545,123 +486,6 @@ static void test_integer_extremes(void) {
       }
 }
 
-/* Attention. */
-
-/* Keys and values of one head, in pages that lie in any order and have room between them. */
-typedef struct cache {
-  int64_t head_dim, head_pad, n_pages;
-  uint64_t page_bytes;
-  unsigned char *base;
-  int32_t *pages;
-} cache;
-
-static float *cache_keys(const cache *c, int64_t position) {
-  return (float *)(c->base + (uint64_t)c->pages[position / KV_PAGE] * c->page_bytes);
-}
-static float *cache_key(const cache *c, int64_t position, int64_t i) {
-  return cache_keys(c, position) + i * KV_PAGE + position % KV_PAGE;
-}
-static float *cache_value(const cache *c, int64_t position, int64_t i) {
-  return cache_keys(c, position) + c->head_dim * KV_PAGE + position % KV_PAGE * c->head_pad + i;
-}
-
-/* Tokens [0, n) are random. What lies behind them is left over from others, and need not be numbers. */
-static cache new_cache(int64_t head_dim, int64_t n, float scale) {
-  cache c = {.head_dim = head_dim, .head_pad = round_up(head_dim, LANES), .n_pages = kv_pages_for(n)};
-  c.page_bytes = (uint64_t)round_up((head_dim + c.head_pad) * KV_PAGE * 4, 64) + 64 * (uint64_t)random_below(3);
-  c.base = aligned((size_t)(c.page_bytes * (uint64_t)c.n_pages));
-  c.pages = aligned((size_t)c.n_pages * 4);
-  for (int64_t i = 0; i < c.n_pages; i++) {
-    int64_t j = random_below(i + 1);
-    c.pages[i] = c.pages[j];
-    c.pages[j] = (int32_t)i;
-  }
-  for (int64_t position = 0; position < c.n_pages * KV_PAGE; position++)
-    for (int64_t i = 0; i < head_dim; i++) {
-      *cache_key(&c, position, i) = position < n ? scale * random_float() : NAN;
-      *cache_value(&c, position, i) = position < n ? random_float() : NAN;
-    }
-  return c;
-}
-
-static void check_attention(const cache *c, const attend_job *job, int j) {
-  int64_t n = job->limit[j];
-  double most = -INFINITY, total = 0, *score = aligned((size_t)n * sizeof(double));
-  for (int64_t t = 0; t < n; t++) {
-    for (int64_t i = 0; i < c->head_dim; i++) score[t] += (double)job->q[j][i] * *cache_key(c, t, i);
-    score[t] *= job->scale;
-    most = fmax(most, score[t]);
-  }
-  for (int64_t t = 0; t < n; t++) total += score[t] = exp(score[t] - most);
-  for (int64_t i = 0; i < c->head_dim; i++) {
-    double sum = 0;
-    for (int64_t t = 0; t < n; t++) sum += score[t] / total * *cache_value(c, t, i);
-    /* Values are at most 1; scores of some tens are off by some 1e-5, and so are their exponentials. */
-    check_close("attend", job->out[j][i], sum, 2e-5);
-  }
-  free(score);
-}
-
-static void check_attend(int64_t head_dim, int32_t n_queries, int64_t longest, float scale) {
-  cache c = new_cache(head_dim, longest, scale);
-  size_t out_bytes = (size_t)(n_queries * head_dim + 1) * 4;
-  float *q = aligned((size_t)(n_queries * c.head_pad) * 4), *expected = aligned(out_bytes), *out = aligned(out_bytes);
-  attend_job job = {.head_dim = head_dim,
-                    .head_pad = c.head_pad,
-                    .scale = 1.0f / sqrtf((float)head_dim),
-                    .n = n_queries,
-                    .base = c.base,
-                    .page_bytes = c.page_bytes,
-                    .pages = c.pages,
-                    .scratch = aligned((size_t)attend_scratch(c.head_pad) * 4)};
-  for (int32_t j = 0; j < n_queries; j++) {
-    float *query = q + j * c.head_pad;
-    for (int64_t i = 0; i < head_dim; i++) query[i] = scale * random_float();
-    job.q[j] = query;
-    job.limit[j] = j == n_queries / 2 ? (int32_t)longest : (int32_t)(1 + random_below(longest));
-    job.out[j] = expected + j * head_dim;
-  }
-  for (int i = 0; i < n_isas; i++) {
-    float *to = i == 0 ? expected : out;
-    to[n_queries * head_dim] = MARK;
-    for (int32_t j = 0; j < n_queries; j++) job.out[j] = to + j * head_dim;
-    fill(job.scratch, attend_scratch(c.head_pad), NOT_FINITE);
-    isas[i]->attend(&job);
-    CHECK(to[n_queries * head_dim] == MARK);
-    check_bits("attend", i, to, expected, out_bytes);
-  }
-  for (int32_t j = 0; j < n_queries; j++) job.out[j] = expected + j * head_dim, check_attention(&c, &job, j);
-  /* A query alone gets what it gets among others. */
-  for (int32_t j = 0; j < n_queries; j++) {
-    attend_job alone = job;
-    alone.n = 1;
-    alone.q[0] = job.q[j];
-    alone.limit[0] = job.limit[j];
-    alone.out[0] = out;
-    isas[n_isas - 1]->attend(&alone);
-    check_bits("attend alone", n_isas - 1, out, expected + j * head_dim, (size_t)head_dim * 4);
-  }
-  free(job.scratch);
-  free(out);
-  free(expected);
-  free(q);
-  free(c.pages);
-  free(c.base);
-}
-
-static void test_attend(void) {
-  const int64_t head_dims[] = {1, 8, 13, 48, 128}, run = ATTEND_RUN * KV_PAGE;
-  const int64_t lengths[] = {1, 2, 15, 16, 17, 31, 33, 100, run - 1, run, run + 1, run + 17, 2 * run, 2 * run + 1};
-  for (size_t d = 0; d < 5; d++) {
-    for (int32_t n = 1; n <= ATTEND_QUERIES; n++)
-      for (size_t l = 0; l < 8; l++) check_attend(head_dims[d], n, lengths[l], 2);
-    for (size_t l = 8; l < 14; l++)
-      check_attend(head_dims[d], 1 + (int32_t)random_below(ATTEND_QUERIES), lengths[l], 2);
-    check_attend(head_dims[d], 3, 3 * run + 40, 0);
-    check_attend(head_dims[d], 3, run + 40, 6);
-  }
-}
-
 /* Sampling. */
 
 static void test_exp_sum(void) {
@@ -733,7 +557,6 @@ int main(void) {
   test_packing();
   test_matmul();
   test_integer_extremes();
-  test_attend();
   test_exp_sum();
   test_greatest_and_at_least();
   return checks_end("test_kernels");

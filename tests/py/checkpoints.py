@@ -113,6 +113,7 @@ class Weights:
     bo: Array | None = None  # (n_layers, dim)
     q_norm: Array | None = None  # (n_layers, head_dim) of each query head, before it is rotated
     k_norm: Array | None = None  # (n_layers, head_dim)
+    window: int = 0  # keys that a query sees, its own the last of them; 0: all
 
 
 SHAPES = {
@@ -201,7 +202,7 @@ def random_weights(shape: Shape, seed: int) -> Weights:
     return Weights(shape, **tensors)
 
 
-def family_weights(shape: Shape, seed: int, vectors: Iterable[str], rope: Rope) -> Weights:
+def family_weights(shape: Shape, seed: int, vectors: Iterable[str], rope: Rope, window: int = 0) -> Weights:
     """random_weights() with what other families have besides: those of VECTORS that are named."""
     rng = np.random.default_rng([seed, 1])
     widths = {"bq": shape.q_dim, "bk": shape.kv_dim, "bv": shape.kv_dim, "bo": shape.dim}
@@ -209,7 +210,7 @@ def family_weights(shape: Shape, seed: int, vectors: Iterable[str], rope: Rope) 
     for name in vectors:
         values = rng.standard_normal((shape.n_layers, widths.get(name, shape.head_dim)), dtype=np.float32)
         drawn[name] = np.float32(0.5) * values if name in widths else 1 + np.float32(0.3) * values
-    return replace(random_weights(shape, seed), rope=rope, **drawn)
+    return replace(random_weights(shape, seed), rope=rope, window=window, **drawn)
 
 
 def loud_weights(shape: Shape, seed: int) -> Weights:

@@ -32,9 +32,10 @@ class Family:
     shape: Shape
     rope: Rope = USUAL
     vectors: tuple[str, ...] = ()
+    window: int = 0
 
     def weights(self) -> Weights:
-        return family_weights(self.shape, 1, self.vectors, self.rope)
+        return family_weights(self.shape, 1, self.vectors, self.rope, self.window)
 
     def write(self, path: Path, kind: Kind = Kind.F32) -> Path:
         return write(path, self.weights(), kind, architecture=self.architecture)
@@ -72,7 +73,10 @@ FAMILIES = {
     "llama, factors and linear": Family(
         "llama", SEPARATE, Rope(scaling="linear", factor=2.0, divisors=(1.0, 1.5, 8.0, 8.0), magnitude=0.5)
     ),
+    "llama, window": Family("llama", GROUPED, window=20),
     "mistral": Family("mistral", WIDE, Rope(theta=1e6)),
+    "mistral, window": Family("mistral", WIDE, Rope(theta=1e6), window=3),
+    "mistral, long window": Family("mistral", SHAPES["long"], window=530),
     "qwen2": Family("qwen2", GROUPED, Rope(theta=1e6, halves=True), BIASES),
     "qwen2, separate": Family("qwen2", SEPARATE, HALVES, BIASES),
     "qwen2, no biases": Family("qwen2", SHAPES["one head"], HALVES),

@@ -1,7 +1,8 @@
 """The transformer of Llama in NumPy float64, written to be obviously right: what the C core is measured against.
 
-logits() rounds nothing but the activations that it is told to, as the integer kernels do, and quantize_q8_0() gives a
-matrix as it is after that rounding. With both, what is left to tolerate is float32 arithmetic.
+logits() rounds nothing but the activations that it is told to, as the integer kernels do, and keys and values to the
+kind that is asked for; quantize_q8_0() gives a matrix as it is after that rounding. With both, what is left to tolerate
+is float32 arithmetic.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ def nothing(columns: int) -> bool:
     return False
 
 
-def logits(weights: Weights, tokens: Sequence[int], in_integers: Callable[[int], bool] = nothing) -> Float64:
+def logits(
+    weights: Weights, tokens: Sequence[int], in_integers: Callable[[int], bool] = nothing, kv: str = "f32"
+) -> Float64:
     """What the model expects after each token: (len(tokens), vocab_size).
 
     in_integers: whether activations are quantised before they meet a matrix of so many columns.
+    kv: what keys and values are kept as: "f32", "f16" or "q8_0".
     """
     shape = weights.shape
     n, head_dim = len(tokens), shape.head_dim
@@ -46,7 +50,8 @@ def logits(weights: Weights, tokens: Sequence[int], in_integers: Callable[[int],
         q = q if weights.q_norm is None else rms_norm(q, weights.q_norm[layer])
         k = k if weights.k_norm is None else rms_norm(k, weights.k_norm[layer])
         q, k = rotate(q, weights.rope), rotate(k, weights.rope)
-        heads = [attend(q[:, h], k[:, h // group], v[:, h // group]) for h in range(shape.n_heads)]
+        k, v = round_kv(k, kv), round_kv(v, kv)
+        heads = [attend(q[:, h], k[:, h // group], v[:, h // group], weights.window) for h in range(shape.n_heads)]
         x = x + plus(product(np.concatenate(heads, axis=1), weights.wo[layer]), weights.bo, layer)
         normed = rms_norm(x, weights.ffn_norm[layer])
         hidden = silu(product(normed, weights.w1[layer])) * product(normed, weights.w3[layer])
@@ -114,11 +119,13 @@ def magnitude(rope: Rope) -> float:
     return rope.magnitude * (1 + log) / (1 + rope.log_multiplier * log)
 
 
-def attend(q: Float64, k: Float64, v: Float64) -> Float64:
-    """Causal attention of one head: q, k and v are (n, head_dim)."""
+def attend(q: Float64, k: Float64, v: Float64, window: int = 0) -> Float64:
+    """Causal attention of one head: q, k and v are (n, head_dim). window: keys that a query sees; 0: all before it."""
     n, head_dim = q.shape
     scores = q @ k.T / np.sqrt(head_dim)
     scores[np.triu_indices(n, 1)] = -np.inf
+    if window:
+        scores[np.tril_indices(n, -window)] = -np.inf
     weight: Float64 = np.exp(scores - np.max(scores, axis=1, keepdims=True))
     y: Float64 = weight @ v / np.sum(weight, axis=1, keepdims=True)
     return y
@@ -155,3 +162,10 @@ def quantize_q8_0(matrix: Array) -> Array:
     rows = matrix.reshape(-1, matrix.shape[-1]).astype(np.float32)
     scales = (np.abs(_blocks(rows)).max(axis=2) / np.float32(LEVELS)).astype(np.float16).astype(np.float32)
     return _round_blocks(rows, scales).reshape(matrix.shape)
+
+
+def round_kv(heads: Float64, kind: str) -> Float64:
+    """Keys or values, (n, heads, head_dim), as they are kept."""
+    if kind == "q8_0":
+        return quantize_q8_0(heads).astype(np.float64)
+    return heads.astype(np.float32).astype(np.float16).astype(np.float64) if kind == "f16" else heads

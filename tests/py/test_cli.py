@@ -249,7 +249,7 @@ def test_fit(call: Cli, checkpoint: str) -> None:
 def test_fit_says_what_to_do(
     call: Cli, checkpoint: str, monkeypatch: pytest.MonkeyPatch, available: int, advice: str
 ) -> None:
-    def planned(path: str, *, quantize: str | None, context: int | None, batch: int | None) -> Plan:
+    def planned(path: str, *, quantize: str | None, context: int | None, **rest: object) -> Plan:
         if context is not None and context > 512:
             raise llama2py.InvalidArgumentError("context")
         weights, kv = 100 if quantize else 400, context or 512

@@ -59,6 +59,8 @@ MODELS: dict[str, tuple[str, Family, dict[str, Any], int]] = {
     "separate": ("llama", Family("llama", SEPARATE), {"rope_theta": 10000.0, "head_dim": None}, 2),
     "biases": ("llama", Family("llama", SHAPES["grouped"], vectors=(*BIASES, "bo")), {"attention_bias": True}, 1),
     "theta": ("mistral", Family("llama", WIDE, Rope(theta=1e6)), {"rope_theta": 1000000, "sliding_window": 96}, 1),
+    "window": ("mistral", Family("llama", WIDE, window=7), {"sliding_window": 7, "use_sliding_window": False}, 1),
+    "a llama's window": ("llama", Family("llama", WIDE), {"sliding_window": 7}, 1),
     "linear": (
         "llama",
         Family("llama", SEPARATE, Rope(scaling="linear", factor=4.0)),
@@ -75,6 +77,12 @@ MODELS: dict[str, tuple[str, Family, dict[str, Any], int]] = {
         "qwen2",
         Family("qwen2", SHAPES["grouped"], HALVES, BIASES),
         {"use_sliding_window": False, "sliding_window": 8},
+        1,
+    ),
+    "qwen2, windows in no layer": (
+        "qwen2",
+        Family("qwen2", SHAPES["grouped"], HALVES, BIASES),
+        {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 3},
         1,
     ),
     "qwen3": ("qwen3", Family("qwen3", WIDE, HALVES, NORMS), {"rope_parameters": {"rope_type": "default"}}, 2),
@@ -115,7 +123,8 @@ def test_a_folder_is_the_model_that_it_holds(name: str, dtype: str, tmp_path: Pa
     }
     assert kinds == {dtype.lower()}
     tokens = checkpoints.prompt_ids(weights.shape, 40)
-    with Llama(tmp_path / "model.gguf", threads=2) as llama, Llama(folder, threads=2) as direct:
+    options: dict[str, Any] = {"threads": 2, "kv": "f32"}
+    with Llama(tmp_path / "model.gguf", **options) as llama, Llama(folder, **options) as direct:
         logits = llama.logits(tokens)
         assert (direct.logits(tokens).view(np.int32) == logits.view(np.int32)).all()
         assert direct.info.architecture == llama.info.architecture == architecture
@@ -132,7 +141,7 @@ def test_heads_matter(tmp_path: Path) -> None:
     lying: dict[str, Any] = {
         f: np.stack([theirs[f"model.layers.{i}.self_attn.{f[1]}_proj.weight"] for i in layers]) for f in ("wq", "wk")
     }
-    with Llama(folder) as llama:
+    with Llama(folder, kv="f32") as llama:
         assert errors(llama.logits(tokens), oracle.logits(replace(weights, **lying), tokens)).max() > 100 * TOLERANCE
         turned = oracle.logits(replace(weights, **lying, rope=HALVES), tokens)
         assert errors(llama.logits(tokens), turned).max() <= TOLERANCE
@@ -409,7 +418,7 @@ CONFIGS: list[tuple[str, dict[str, Any], str]] = [
     ("no factor", {"rope_scaling": {"type": "linear", "factor": 0.1}}, r"factor is 0\.1, expected 0 .* at least 0\.5"),
     ("llama3 upside down", {"rope_parameters": LLAMA3 | {"low_freq_factor": 4.0}}, r"factor 8\.0, from 4\.0 to 4\.0"),
     ("llama3 of no context", {"rope_parameters": LLAMA3 | {"original_max_position_embeddings": None}}, r"is None, exp"),
-    ("a window", {"model_type": "mistral", "sliding_window": 64}, r"attention in a sliding window"),
+    ("no window", {"model_type": "mistral", "sliding_window": 0}, r"sliding_window is 0, expected a whole number"),
     ("windows", {"layer_types": ["full_attention", "sliding_attention"]}, r"layer_types is .*, expected full_att"),
     ("a window of text", {"layer_types": 5}, r"layer_types is 5"),
     ("a long context", {"max_position_embeddings": 2**25}, r"context_length is 33554432, expected 1 to 16777216"),

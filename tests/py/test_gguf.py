@@ -122,7 +122,8 @@ def write(
     differs; None takes one away.
     """
     writer = gguf.GGUFWriter(path, architecture, **options)
-    for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | (metadata or {})).items():
+    window: Metadata = {".attention.sliding_window": (U32, weights.window)} if weights.window else {}
+    for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | window | (metadata or {})).items():
         if entry is not None:
             name = architecture + key if key.startswith(".") else key
             numbers = entry[0] == LIST and isinstance(entry[1][0], int)
@@ -158,8 +159,8 @@ def rounded(matrix: Array, kind: Kind) -> Array:
 
 
 def logits(path: Path, tokens: list[int], **options: Any) -> npt.NDArray[np.int32]:
-    """Their bits, so that == compares all of them."""
-    with Llama(path, **options) as llama:
+    """Their bits, so that == compares all of them. Keys and values are float32, as llama2.c's, unless it is said."""
+    with Llama(path, **{"kv": "f32"} | options) as llama:
         return llama.logits(tokens).view(np.int32)
 
 
@@ -235,7 +236,7 @@ def test_every_type_stands_for_its_values(kind: Kind, tmp_path: Path) -> None:
     writer.close()
     stood_for = with_tensors(weights, plain)
     tokens = checkpoints.prompt_ids(shape, 20)
-    with Llama(tmp_path / "blocks.gguf", isa="scalar") as llama:
+    with Llama(tmp_path / "blocks.gguf", isa="scalar", kv="f32") as llama:
         found = llama.logits(tokens)
         assert llama.info.dtype == kind.name.lower()
     assert np.isfinite(found).all()
@@ -275,7 +276,7 @@ def test_q8_0_is_kept_as_it_lies(isa: str | None, tmp_path: Path) -> None:
     scale = float(np.float16(1 / 127))
     exact = map_matrices(lowest, lambda m: np.rint(m * 127).astype(np.float64) * scale)
     tokens = checkpoints.prompt_ids(weights.shape, 20)
-    with Llama(path, isa=isa) as llama:
+    with Llama(path, isa=isa, kv="f32") as llama:
         found = llama.logits(tokens)
     assert np.median(errors(found, oracle.logits(exact, tokens, lambda columns: True))) <= TOLERANCE
 
@@ -339,7 +340,7 @@ def test_what_only_gguf_can_say(rope_dim: int, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(oracle, "EPSILON", 0.25)
     path = write(tmp_path / "model.gguf", weights)
     tokens = checkpoints.prompt_ids(weights.shape, 50)
-    with Llama(path) as llama:
+    with Llama(path, kv="f32") as llama:
         assert llama.info.head_dim == 24
         assert errors(llama.logits(tokens), oracle.logits(weights, tokens)).max() <= TOLERANCE
 
@@ -482,7 +483,14 @@ REFUSED_MODELS: list[tuple[str, str, Metadata, Tensors]] = [
     ("theta of 0", r"freq_base is 0, expected 1 to", {".rope.freq_base": (F32, 0.0)}, {}),
     ("theta without end", r"freq_base is inf", {".rope.freq_base": (F32, float("inf"))}, {}),
     ("experts", r"expert_count asks for a mixture", {".expert_count": (U32, 8)}, {}),
-    ("a window", r"sliding window", {".attention.sliding_window": (U32, 64)}, {}),
+    (
+        "windows in some layers",
+        r"sliding_window_pattern asks for attention in a sliding window in some layers",
+        {".attention.sliding_window": (U32, 64), ".attention.sliding_window_pattern": (U32, 2)},
+        {},
+    ),
+    ("a window below 0", r"sliding_window is -1", {".attention.sliding_window": (Type.INT32, -1)}, {}),
+    ("no whole window", r"sliding_window is .*float32", {".attention.sliding_window": (F32, 64.0)}, {}),
     ("experts' matrices", r"ffn_gate_exps\.weight \(experts\)", {}, {"blk.1.ffn_gate_exps.weight": MATRIX}),
     ("a stray tensor", r"blk\.00\.attn_q\.weight", {}, {"blk.00.attn_q.weight": MATRIX}),
     ("no matrix", r"blk\.1\.ffn_down\.weight is missing", {}, {"blk.1.ffn_down.weight": None}),

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
@@ -59,11 +59,32 @@ class Subject:
 
     path: Path
     quantize: str | None
+    kv: str | None
     tokens: list[int]
     expected: Logits
 
     def load(self, isa: str | None = None) -> _core.Model:
         return _core.Model(self.path, quantize=self.quantize, threads=2, isa=isa)
+
+    def session(self, model: _core.Model, batch: int | None = None, threads: int = 2) -> _core.Session:
+        return _core.Session(model, context=None, batch=batch, threads=threads, kv=self.kv)
+
+    def compute(
+        self,
+        model: _core.Model,
+        tokens: Sequence[int],
+        chunks: Sequence[int],
+        batch: int | None = None,
+        threads: int = 1,
+    ) -> Logits:
+        """The logits of tokens that one session is given in chunks of these sizes; what is left comes at the end."""
+        vocab_size = model.describe()["vocab_size"]
+        session = self.session(model, batch, threads)
+        edges = [0, *np.cumsum(chunks).tolist(), len(tokens)]
+        parts = [list(tokens[a:b]) for a, b in pairwise(edges) if a < b]
+        logits = [session.eval_logits(part, vocab_size) for part in parts]
+        session.close()
+        return np.concatenate(logits)
 
     def check(self, found: Logits, first: int = 0) -> None:
         """Asserts that these are, bit for bit, the logits of the tokens from `first` on."""
@@ -76,31 +97,25 @@ class Subject:
         )
 
 
-def compute(
-    model: _core.Model, tokens: Sequence[int], chunks: Sequence[int], batch: int | None = None, threads: int = 1
-) -> Logits:
-    """The logits of tokens that are given to one session in chunks of these sizes; what is left comes at the end."""
-    vocab_size = model.describe()["vocab_size"]
-    session = _core.Session(model, context=None, batch=batch, threads=threads)
-    edges = [0, *np.cumsum(chunks).tolist(), len(tokens)]
-    parts = [list(tokens[a:b]) for a, b in pairwise(edges) if a < b]
-    logits = [session.eval_logits(part, vocab_size) for part in parts]
-    session.close()
-    return np.concatenate(logits)
-
-
-def subject_of(path: Path, quantize: str | None, tokens: list[int]) -> Subject:
+def subject_of(path: Path, quantize: str | None, kv: str | None, tokens: list[int]) -> Subject:
     model = _core.Model(path, quantize=quantize, threads=1, isa="scalar")
-    return Subject(path, quantize, tokens, compute(model, tokens, [1] * len(tokens), batch=1))
+    bare = Subject(path, quantize, kv, tokens, np.empty(0, np.float32))
+    return replace(bare, expected=bare.compute(model, tokens, [1] * len(tokens), batch=1))
 
 
 FAMILY_MEMBERS = [
-    ("llama, biases", None),
-    ("llama, yarn of its own", "q8_0"),
-    ("qwen2", "q8_0"),
-    ("qwen2, part of a head", None),
-    ("qwen3, wide heads", None),
-    ("qwen3, biases", "q8_0"),
+    ("llama, biases", None, None),
+    ("llama, yarn of its own", "q8_0", None),
+    ("llama, window", "q8_0", "f16"),
+    ("mistral, window", None, "q8_0"),
+    ("mistral, long window", None, "f32"),
+    ("mistral, long window", None, "f16"),
+    ("mistral, long window", None, "q8_0"),
+    ("qwen2", "q8_0", None),
+    ("qwen2, part of a head", None, "q8_0"),
+    ("qwen2, no biases", None, "q8_0"),
+    ("qwen3, wide heads", None, None),
+    ("qwen3, biases", "q8_0", "f32"),
 ]
 
 
@@ -109,20 +124,20 @@ def subject(
     request: pytest.FixtureRequest, model_file: Callable[[Variant], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Subject:
     if isinstance(request.param, tuple):
-        name, quantize = request.param
+        name, quantize, kv = request.param
         family = FAMILIES[name]
         path = family.write(tmp_path_factory.mktemp("family") / "model.gguf")
-        return subject_of(path, quantize, prompt_ids(family.shape, N_TOKENS))
+        return subject_of(path, quantize, kv, prompt_ids(family.shape, N_TOKENS if "long" not in name else 1100))
     if isinstance(request.param, str):
         name, quantize = STORIES[request.param]
         path = request.getfixturevalue("data") / name
         with Llama(path) as llama:
             tokens = np.random.default_rng(0).integers(0, llama.info.vocab_size, N_TOKENS).tolist()
-        return subject_of(path, quantize, tokens)
+        return subject_of(path, quantize, None, tokens)
     variant: Variant = request.param
     shape = SHAPES[variant.shape]
     tokens = prompt_ids(shape, 1100 if variant.shape == "long" else N_TOKENS)
-    return subject_of(model_file(variant), variant.quantize, tokens)
+    return subject_of(model_file(variant), variant.quantize, None, tokens)
 
 
 @pytest.fixture(params=ISAS)
@@ -139,27 +154,27 @@ def isa(request: pytest.FixtureRequest, model_file: Callable[[Variant], Path]) -
 def test_instruction_sets_and_batches(subject: Subject, isa: str) -> None:
     model = subject.load(isa)
     for batch in BATCHES:
-        subject.check(compute(model, subject.tokens, [], batch, threads=2))
+        subject.check(subject.compute(model, subject.tokens, [], batch, threads=2))
 
 
 def test_threads(subject: Subject) -> None:
     model = subject.load()
     for threads in THREADS:
         for batch in (7, None):
-            subject.check(compute(model, subject.tokens[:40], [], batch, threads))
+            subject.check(subject.compute(model, subject.tokens[:40], [], batch, threads))
 
 
 def test_splits_of_the_prompt(subject: Subject) -> None:
     model = subject.load()
     n = len(subject.tokens)
     for chunks in ([1] * n, [7] * (n // 7), [64] * (n // 64), [1, 30, 2, 15], [n - 1]):
-        subject.check(compute(model, subject.tokens, chunks, threads=2))
+        subject.check(subject.compute(model, subject.tokens, chunks, threads=2))
 
 
 def test_a_sequence_cut_back_and_grown_again(subject: Subject) -> None:
     model = subject.load()
     vocab_size = model.describe()["vocab_size"]
-    session = _core.Session(model, context=None, batch=None, threads=2)
+    session = subject.session(model)
     tokens = subject.tokens
     session.eval_logits(tokens[::-1], vocab_size)
     for length in (0, 33, 16, 5):
@@ -172,12 +187,14 @@ def test_sessions_side_by_side(subject: Subject) -> None:
     model = subject.load()
     with ThreadPoolExecutor(3) as pool:
         batches = (1, 5, None)
-        for logits in pool.map(lambda batch: compute(model, subject.tokens[:30], [], batch, threads=2), batches):
+        for logits in pool.map(
+            lambda batch: subject.compute(model, subject.tokens[:30], [], batch, threads=2), batches
+        ):
             subject.check(logits)
 
 
 def test_the_public_class(subject: Subject) -> None:
-    with Llama(subject.path, quantize=subject.quantize, threads=2) as llama:
+    with Llama(subject.path, quantize=subject.quantize, threads=2, kv=subject.kv) as llama:
         subject.check(llama.logits(subject.tokens))
         subject.check(llama.logits(subject.tokens[:9]))
 
@@ -186,11 +203,11 @@ def test_a_draw_sees_the_same_logits(subject: Subject) -> None:
     """Tokens drawn at temperature 0 are the likeliest ones of a sequence computed at once."""
     model = subject.load()
     prompt = subject.tokens[:12]
-    session = _core.Session(model, context=None, batch=None, threads=2)
+    session = subject.session(model)
     session.eval(prompt)
     drawn, _ = session.generate(_core.Sampling(0.0, 0.9, 1), [], 20)
     session.close()
-    logits = compute(model, [*prompt, *drawn], [])[len(prompt) - 1 : -1]
+    logits = subject.compute(model, [*prompt, *drawn], [])[len(prompt) - 1 : -1]
     assert drawn == np.argmax(logits, axis=1).tolist()
 
 
@@ -198,7 +215,7 @@ def test_draws(subject: Subject, isa: str) -> None:
     drawn = []
     for name, threads in (("scalar", 1), (isa, 3)):
         model = subject.load(name)
-        session = _core.Session(model, context=None, batch=None, threads=threads)
+        session = subject.session(model, threads=threads)
         session.eval(subject.tokens[:3])
         samplings = [_core.Sampling(temperature, top_p, 5) for temperature in (0.5, 1.5) for top_p in (0.5, 0.9, 1.0)]
         drawn.append([session.generate(sampling, [], 10) for sampling in samplings])
@@ -210,12 +227,12 @@ def test_a_difference_of_one_bit_is_noticed() -> None:
     expected = np.ones((2, 3), dtype=np.float32)
     changed = expected.copy()
     changed[1, 2] = np.nextafter(np.float32(1), np.float32(2))
-    subject = Subject(Path(), None, [], expected)
+    subject = Subject(Path(), None, None, [], expected)
     subject.check(expected.copy())
     with pytest.raises(AssertionError, match="1 of 6 logits differ"):
         subject.check(changed)
     with pytest.raises(AssertionError, match="6 of 6 logits differ"):
-        Subject(Path(), None, [], np.float32(0) * expected).check(np.float32(-0.0) * expected)
+        Subject(Path(), None, None, [], np.float32(0) * expected).check(np.float32(-0.0) * expected)
 
 
 @pytest.fixture(scope="module", params=["stories260K", Variant("grouped"), Variant("separate", 2, 24)], ids=str)
@@ -283,9 +300,9 @@ def aarch64(request: pytest.FixtureRequest) -> Emulated:
 
 
 def test_aarch64_computes_the_same(subject: Subject, aarch64: Emulated) -> None:
-    quantize = _core.QUANTIZE[subject.quantize]
+    types = _core.QUANTIZE[subject.quantize], _core.KV[subject.kv]
     for isa in (None, *aarch64.isas):
-        done = aarch64.run("tests/logits", subject.path, quantize, *subject.tokens, isa=isa)
+        done = aarch64.run("tests/logits", subject.path, *types, *subject.tokens, isa=isa)
         assert (done.returncode, done.stderr.decode().strip()) == (0, isa or aarch64.isas[0])
         subject.check(np.frombuffer(done.stdout, np.float32).reshape(len(subject.tokens), -1))
 
