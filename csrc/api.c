@@ -11,6 +11,8 @@
 #include "cpu/limits.h"
 #include "engine/model.h"
 #include "engine/quantize.h"
+#include "engine/request.h"
+#include "engine/scheduler.h"
 #include "engine/session.h"
 #include "format/source.h"
 #include "model/contents.h"
@@ -230,15 +232,31 @@ llama2_status llama2_session_truncate(llama2_session *session, int32_t length) {
   return LLAMA2_OK;
 }
 
-/* Whether n tokens may be appended. */
-static llama2_status check_tokens(const llama2_session *session, const int32_t *tokens, int32_t n) {
-  int32_t vocab = session->model->config.vocab_size, length = session->sequence.length,
-          context = session->options.context;
-  if (n < 1) return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens to compute, expected at least 1", n);
+static llama2_status check_sampling(const llama2_sampling *sampling) {
+  if (!(sampling->temperature >= 0) || isinf(sampling->temperature))
+    return status_fail(LLAMA2_ERR_ARGUMENT, "temperature is %g, expected a finite number of at least 0",
+                       (double)sampling->temperature);
+  if (!(sampling->top_p >= 0 && sampling->top_p <= 1))
+    return status_fail(LLAMA2_ERR_ARGUMENT, "top_p is %g, expected 0 to 1", (double)sampling->top_p);
+  if (sampling->rng == 0) return status_fail(LLAMA2_ERR_ARGUMENT, "the random state is 0, expected any other number");
+  return LLAMA2_OK;
+}
+
+/* Whether tokens[0..n) are of the model's. what: they are, for the message. */
+static llama2_status check_ids(const llama2_model *model, const char *what, const int32_t *tokens, int32_t n) {
+  int32_t vocab = model->config.vocab_size;
   for (int32_t i = 0; i < n; i++)
     if (tokens[i] < 0 || tokens[i] >= vocab)
-      return status_fail(LLAMA2_ERR_ARGUMENT, "token %d of the input has id %d, expected 0 to %d", i, tokens[i],
+      return status_fail(LLAMA2_ERR_ARGUMENT, "token %d of the %s has id %d, expected 0 to %d", i, what, tokens[i],
                          vocab - 1);
+  return LLAMA2_OK;
+}
+
+/* Whether n tokens may be appended. */
+static llama2_status check_tokens(const llama2_session *session, const int32_t *tokens, int32_t n) {
+  int32_t length = session->sequence.length, context = session->options.context;
+  if (n < 1) return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens to compute, expected at least 1", n);
+  RETURN_IF_FAILED(check_ids(session->x.model, "input", tokens, n));
   if (n > context - length)
     return status_fail_sized(
         LLAMA2_ERR_CONTEXT, (uint64_t)length + (uint64_t)n, (uint64_t)context,
@@ -257,7 +275,7 @@ llama2_status llama2_session_score(llama2_session *session, const int32_t *token
                                    double *logprobs) {
   assert(session && tokens && targets && logprobs);
   RETURN_IF_FAILED(check_tokens(session, tokens, n));
-  int32_t vocab = session->model->config.vocab_size;
+  int32_t vocab = session->x.model->config.vocab_size;
   for (int32_t i = 0; i < n; i++)
     if (targets[i] >= vocab)
       return status_fail(LLAMA2_ERR_ARGUMENT, "target %d has id %d, expected 0 to %d, or less where none is wanted", i,
@@ -267,19 +285,14 @@ llama2_status llama2_session_score(llama2_session *session, const int32_t *token
 
 const float *llama2_session_logits(const llama2_session *session) {
   assert(session);
-  return session->last_slot < 0 ? NULL : session->model->backend->logits(session->state, session->last_slot);
+  return session->last_slot < 0 ? NULL : session->x.model->backend->logits(session->x.state, session->last_slot);
 }
 
 llama2_status llama2_session_generate(llama2_session *session, llama2_sampling *sampling, const int32_t *stops,
                                       int32_t n_stops, int32_t *tokens, int32_t capacity, int32_t *n_tokens,
                                       llama2_finish *finish) {
   assert(session && sampling && (stops || n_stops == 0) && tokens && n_tokens && finish);
-  if (!(sampling->temperature >= 0) || isinf(sampling->temperature))
-    return status_fail(LLAMA2_ERR_ARGUMENT, "temperature is %g, expected a finite number of at least 0",
-                       (double)sampling->temperature);
-  if (!(sampling->top_p >= 0 && sampling->top_p <= 1))
-    return status_fail(LLAMA2_ERR_ARGUMENT, "top_p is %g, expected 0 to 1", (double)sampling->top_p);
-  if (sampling->rng == 0) return status_fail(LLAMA2_ERR_ARGUMENT, "the random state is 0, expected any other number");
+  RETURN_IF_FAILED(check_sampling(sampling));
   if (session->last_slot < 0 && session->pending < 0)
     return status_fail(LLAMA2_ERR_ARGUMENT, "nothing to go on from: compute at least one token first");
   return session_generate(session, sampling, stops, n_stops, tokens, capacity, n_tokens, finish);
@@ -291,13 +304,110 @@ float llama2_random(uint64_t *rng) {
 }
 
 void llama2_session_cancel(llama2_session *session) {
-  atomic_store(&session->cancel, 1);
+  atomic_store(&session->x.cancel, 1);
 }
 
 void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context), void *context) {
   assert(session);
-  session->poll = poll;
-  session->poll_context = context;
+  session->x.poll = poll;
+  session->x.poll_context = context;
+}
+
+/* Engines. */
+
+llama2_engine_options llama2_engine_defaults(void) {
+  return (llama2_engine_options){.session = llama2_session_defaults(), .keep = 1};
+}
+
+llama2_status llama2_engine_new(const llama2_model *model, const llama2_engine_options *options,
+                                llama2_engine **engine) {
+  assert(model && options && engine);
+  return engine_new(model, options, engine);
+}
+
+void llama2_engine_free(llama2_engine *engine) {
+  engine_free(engine);
+}
+
+llama2_engine_options llama2_engine_describe(const llama2_engine *engine) {
+  assert(engine);
+  return engine->options;
+}
+
+/* What does not depend on whether it is a fork. */
+static llama2_status check_request(const llama2_engine *engine, const llama2_request *r) {
+  const struct {
+    const char *name;
+    int32_t value, most;
+  } numbers[] = {
+      {"max_tokens",                r->max_tokens, INT32_MAX            },
+      {"the number of stop tokens", r->n_stops,    LLAMA2_STOPS_MOST    },
+      {"top",                       r->top,        LLAMA2_TOP_MOST      },
+      {"speculate",                 r->speculate,  LLAMA2_SPECULATE_MOST}
+  };
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    if (numbers[i].value < 0 || numbers[i].value > numbers[i].most)
+      return status_fail(LLAMA2_ERR_ARGUMENT, "%s is %d, expected 0 to %d", numbers[i].name, numbers[i].value,
+                         numbers[i].most);
+  if (r->speculate && r->drafts && !engine->options.draft)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "drafts are wanted of a draft model, but the engine was made without one");
+  return check_sampling(&r->sampling);
+}
+
+llama2_status llama2_engine_submit(llama2_engine *engine, const llama2_request *request, int64_t *id) {
+  assert(engine && request && id && (request->stops || request->n_stops == 0));
+  RETURN_IF_FAILED(check_request(engine, request));
+  if (request->n_prompt < 1)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "a prompt of %d tokens, expected at least 1", request->n_prompt);
+  RETURN_IF_FAILED(check_ids(engine->x.model, "prompt", request->prompt, request->n_prompt));
+  return engine_submit(engine, request, id);
+}
+
+llama2_status llama2_engine_fork(llama2_engine *engine, int64_t id, const llama2_request *fork, int64_t *fork_id) {
+  assert(engine && fork && fork_id && (fork->stops || fork->n_stops == 0));
+  RETURN_IF_FAILED(check_request(engine, fork));
+  return engine_fork(engine, id, fork, fork_id);
+}
+
+void llama2_engine_cancel(llama2_engine *engine, int64_t id) {
+  assert(engine);
+  engine_cancel(engine, id);
+}
+
+void llama2_engine_interrupt(llama2_engine *engine) {
+  assert(engine);
+  engine_interrupt(engine);
+}
+
+llama2_status llama2_engine_step(llama2_engine *engine, double seconds, const llama2_event **events, int32_t *n,
+                                 int32_t *busy) {
+  assert(engine && events && n && busy);
+  return engine_step(engine, seconds, events, n, busy);
+}
+
+const llama2_top *llama2_engine_tops(const llama2_engine *engine) {
+  assert(engine);
+  return engine->tops;
+}
+
+llama2_engine_state llama2_engine_state_of(llama2_engine *engine) {
+  assert(engine);
+  return engine_state(engine);
+}
+
+llama2_status llama2_engine_save(llama2_engine *engine, const int32_t *tokens, int32_t n, const char *path,
+                                 int32_t replace, int32_t *pages) {
+  assert(engine && (tokens || n == 0) && path && pages);
+  if (n < 0 || n > engine->options.session.context)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens to save, expected 0 to %d, the context", n,
+                       engine->options.session.context);
+  RETURN_IF_FAILED(check_ids(engine->x.model, "session", tokens, n));
+  return engine_save(engine, tokens, n, path, replace != 0, pages);
+}
+
+llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens, int32_t *n) {
+  assert(engine && path && tokens && n);
+  return engine_load(engine, path, tokens, n);
 }
 
 /* Tokenizers. */

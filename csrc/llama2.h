@@ -137,13 +137,15 @@ typedef struct llama2_session_options {
   int32_t threads; /* threads that compute, at most 256; 0: llama2_cpu_count(). Never changes a bit of any logit */
   int32_t kv;      /* how keys and values are kept: LLAMA2_F32, LLAMA2_F16 or LLAMA2_Q8_0; LLAMA2_KEEP: float32 for a
                     * checkpoint of llama2.c's, as there, and else float16 */
+  int64_t pool;    /* tokens that the sequences of an engine hold together, rounded up to pages of 16; 0: as many as the
+                    * context, but at least 4096. A session holds its context */
 } llama2_session_options;
 
 /* What running a checkpoint takes, in bytes. */
 typedef struct llama2_plan {
   uint64_t weights;   /* the model in memory */
   uint64_t load;      /* needed besides while it loads, and given back after */
-  uint64_t kv;        /* the session's KV cache, for its whole context */
+  uint64_t kv;        /* the KV cache: for the whole pool */
   uint64_t scratch;   /* the session's activations and logits */
   uint64_t total;     /* weights + kv + scratch, or weights + load if that is more */
   uint64_t available; /* what this process may still take: MemAvailable, or less where its cgroup says so */
@@ -421,6 +423,141 @@ LLAMA2_API void llama2_session_cancel(llama2_session *session);
 /* Has `poll(context)` called from the computing thread every few hundredths of a second while a call computes; a result
  * other than 0 cancels the call. NULL: none. */
 LLAMA2_API void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context), void *context);
+
+/* Engines. */
+
+/* Many sequences that are computed together, over one pool of KV pages. Each step mixes tokens that are decoded with pieces
+ * of prompts; what was read before is found again by its tokens. A request's tokens and log-probabilities are those that
+ * it gets alone, to the last bit, whatever else is computed, and however often it is paused. Requests come, fork and are
+ * cancelled from any thread; steps, and the calls that say so, belong to one thread at a time. */
+typedef struct llama2_engine llama2_engine;
+
+typedef struct llama2_engine_options {
+  llama2_session_options session; /* context: of one sequence. batch: rows of a step */
+  int32_t sequences;              /* that are computed at once, at most; 0: 64. No more than batch */
+  int32_t chunk;                  /* rows of prompts in a step in which others decode; 0: 128 */
+  int32_t keep; /* 1: full pages are kept as long as there is room, and found again by their tokens; 0: not */
+  const llama2_model *draft; /* NULL, or a smaller model of the same vocabulary that drafts what this one checks */
+} llama2_engine_options;
+
+/* keep is 1; no draft, and all else by default. */
+LLAMA2_API llama2_engine_options llama2_engine_defaults(void);
+
+/* Makes an engine without requests. The models must outlive it. The caller owns *engine. Errors: ARGUMENT, CONTEXT,
+ * MEMORY. */
+LLAMA2_API llama2_status llama2_engine_new(const llama2_model *model, const llama2_engine_options *options,
+                                           llama2_engine **engine);
+
+/* NULL is allowed. What is not finished is forgotten without an event. Not during a step. */
+LLAMA2_API void llama2_engine_free(llama2_engine *engine);
+
+/* The options in force, with each default replaced by its value. */
+LLAMA2_API llama2_engine_options llama2_engine_describe(const llama2_engine *engine);
+
+#define LLAMA2_STOPS_MOST 16 /* tokens that end a request's text */
+#define LLAMA2_TOP_MOST 64   /* likeliest tokens that an event tells */
+#define LLAMA2_SPECULATE_MOST 63
+
+typedef struct llama2_request {
+  const int32_t *prompt; /* (n_prompt) at least one token; copied */
+  int32_t n_prompt;
+  int32_t max_tokens; /* the most to draw; what the context has room for, if that is less. 0: the prompt is only read */
+  llama2_sampling sampling;
+  const int32_t *stops; /* (n_stops) tokens that end the text; copied */
+  int32_t n_stops;
+  int32_t priority;  /* the greater is computed first, and paused last */
+  int32_t logprobs;  /* 1: events tell the log-probability of their tokens */
+  int32_t top;       /* and of so many of the likeliest tokens besides */
+  int32_t score;     /* the prompt's tokens from this index on have events with their log-probabilities too, but the
+                      * first, which has none; 0 or less: none of them */
+  int32_t speculate; /* tokens that are guessed ahead, at most; 0: none. Never changes a token or a bit */
+  int32_t drafts;    /* 1: the draft model guesses; 0: what followed the same tokens in the text so far */
+  float *logits;     /* NULL, or room for n_prompt * vocab_size floats: what is expected after each token of the prompt.
+                      * Must stay until the request is finished; then complete unless it was cancelled or failed */
+} llama2_request;
+
+/* Takes a request in, and says by which number events will name it. Safe to call from any thread, also during a step.
+ * Errors: ARGUMENT, MEMORY, and CONTEXT where the prompt is longer than the context, or with what is to be drawn, than
+ * the pool, which has nothing computed. */
+LLAMA2_API llama2_status llama2_engine_submit(llama2_engine *engine, const llama2_request *request, int64_t *id);
+
+/* Goes on from where a request is by now, as another: its tokens so far become the prompt, and share its pages. What the
+ * fork says of prompt, score and logits is not looked at. Safe to call from any thread. Errors: ARGUMENT (also that there is no
+ * such request any more), MEMORY, CONTEXT. */
+LLAMA2_API llama2_status llama2_engine_fork(llama2_engine *engine, int64_t id, const llama2_request *fork,
+                                            int64_t *fork_id);
+
+/* Ends a request with the next step, with an event. One that is not there any more is none. Safe to call from any
+ * thread; a long step that is being computed is begun again without it. */
+LLAMA2_API void llama2_engine_cancel(llama2_engine *engine, int64_t id);
+
+/* Has the step that is being computed, if any, end soon, with nothing of it done. From any thread. */
+LLAMA2_API void llama2_engine_interrupt(llama2_engine *engine);
+
+typedef enum llama2_end {
+  LLAMA2_END_NONE = 0,   /* it goes on */
+  LLAMA2_END_STOP = 1,   /* a stop token was drawn, which is not told */
+  LLAMA2_END_LENGTH = 2, /* max_tokens were drawn, or the context is full */
+  LLAMA2_END_CANCELLED = 3,
+  LLAMA2_END_NUMERIC = 4 /* the logits are not finite numbers */
+} llama2_end;
+
+/* What has become of a request: a token, or its end; a request's events come in order, and the one with its end is the
+ * last. */
+typedef struct llama2_event {
+  int64_t request;
+  int32_t token;   /* drawn, or of the prompt; -1: none, as at a stop token */
+  int32_t index;   /* of the token, counted from the prompt's first */
+  int32_t end;     /* llama2_end */
+  int32_t n_top;   /* likeliest tokens that are told, the likeliest first */
+  int32_t top;     /* where they begin in llama2_engine_tops() */
+  int32_t cached;  /* tokens of the prompt that were found and not computed, when it began last */
+  int32_t drafted; /* tokens guessed so far, and how many of them were right */
+  int32_t accepted;
+  int32_t paused; /* times that it was paused for want of pages */
+  double logprob; /* of the token, where it is wanted */
+  double began;   /* seconds on the clock of the machine (CLOCK_MONOTONIC): when it was first computed, */
+  double seconds; /* and when this came about */
+} llama2_event;
+
+typedef struct llama2_top {
+  int32_t token;
+  double logprob;
+} llama2_top;
+
+/* Computes steps until `seconds` have passed, but at least one, if there is anything to do; ends early once a request has
+ * ended. *events: what came about, valid until the next step; *n: how many.
+ * *busy: 0 where there is nothing left to do. Errors: MEMORY; CANCELLED after llama2_engine_interrupt(), and then the
+ * events are those of the steps that were whole. */
+LLAMA2_API llama2_status llama2_engine_step(llama2_engine *engine, double seconds, const llama2_event **events,
+                                            int32_t *n, int32_t *busy);
+
+/* What the last step's events refer to. */
+LLAMA2_API const llama2_top *llama2_engine_tops(const llama2_engine *engine);
+
+/* How an engine is. */
+typedef struct llama2_engine_state {
+  int32_t waiting, running;  /* requests */
+  int32_t pages, free, idle; /* of the pool; idle: kept, and in no request */
+  int64_t steps, rows;       /* computed so far */
+  int64_t prompt_tokens;     /* of requests that began, again after each pause */
+  int64_t cached_tokens;     /* of these found and not computed */
+  int64_t pauses;
+} llama2_engine_state;
+
+/* As of the end of the last step. From any thread. */
+LLAMA2_API llama2_engine_state llama2_engine_state_of(llama2_engine *engine);
+
+/* Writes tokens[0..n) and their pages, as far as they are kept, to a file. It can be read by an engine with the same model, of the
+ * same kind of keys and values, on any machine. replace: 1, or a file of that name is refused. *pages: how many were
+ * written. Not during a step. Errors: ARGUMENT, IO, MEMORY. */
+LLAMA2_API llama2_status llama2_engine_save(llama2_engine *engine, const int32_t *tokens, int32_t n, const char *path,
+                                            int32_t replace, int32_t *pages);
+
+/* Reads such a file: its pages are kept, as many as there is room for, so that requests that begin with its tokens find
+ * them. tokens: room for as many ids as the engine's context has; *n: how many there are. Not during a step. Safe on untrusted files, but what is in it is what the model will believe to have read. Errors: IO, FORMAT (damaged, or of another model or
+ * kind), CONTEXT, MEMORY. */
+LLAMA2_API llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens, int32_t *n);
 
 /* Tokenizers. */
 

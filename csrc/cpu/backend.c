@@ -149,6 +149,7 @@ const backend backend_cpu = {
     .plan_weights = cpu_plan_weights,
     .prepare = cpu_prepare,
     .release = cpu_release,
+    .fingerprint = cpu_fingerprint,
     .plan_state = plan_state,
     .open = open_state,
     .close = close_state,
@@ -166,5 +167,5 @@ const backend backend_cpu = {
     .page_write = page_write,
     .logits = logits,
     .sample = cpu_sample,
-    .logprob = cpu_logprob,
+    .logprobs = cpu_logprobs,
 };

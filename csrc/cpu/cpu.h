@@ -105,9 +105,11 @@ llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *
                                uint64_t *load);
 llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *options, void **weights);
 void cpu_release(void *weights);
+uint64_t cpu_fingerprint(const void *weights, uint64_t hash);
 
 llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
-llama2_status cpu_logprob(void *state, int32_t slot, int32_t token, double *logprob);
+llama2_status cpu_logprobs(void *state, int32_t slot, int32_t token, double *logprob, int32_t most, llama2_top *top,
+                           int32_t *n);
 
 /* Where a head's keys and values of the row's page are. */
 unsigned char *cpu_kv_block(const cpu_state *s, const row *r, int32_t layer, int64_t kv_head);

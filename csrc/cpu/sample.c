@@ -69,7 +69,21 @@ static llama2_status finite_logits(const cpu_state *s, int32_t slot, const float
       s->limits.kv == LLAMA2_F16 ? "float16" : "q8_0");
 }
 
-llama2_status cpu_logprob(void *state, int32_t slot, int32_t token, double *logprob) {
+/* The `most` greatest of n logits, in order; returns how many there are. The rest of `top` is not touched. */
+static int32_t find_top(const float *logits, int32_t n, int32_t most, llama2_top *top) {
+  int32_t count = 0;
+  if (most == 0) return 0;
+  for (int32_t i = 0; i < n; i++) {
+    if (count == most && !(logits[i] > top[count - 1].logprob)) continue;
+    int32_t at = count < most ? count++ : count - 1;
+    for (; at > 0 && top[at - 1].logprob < logits[i]; at--) top[at] = top[at - 1];
+    top[at] = (llama2_top){i, logits[i]};
+  }
+  return count;
+}
+
+llama2_status cpu_logprobs(void *state, int32_t slot, int32_t token, double *logprob, int32_t most_top, llama2_top *top,
+                           int32_t *n_top) {
   cpu_state *s = state;
   int32_t n = s->weights->config.vocab_size;
   const float *logits;
@@ -84,7 +98,10 @@ llama2_status cpu_logprob(void *state, int32_t slot, int32_t token, double *logp
   for (int32_t i = whole; i < n; i++) sums[i - whole] += chances[i];
   for (int step = LANES / 2; step; step /= 2)
     for (int i = 0; i < step; i++) sums[i] += sums[i + step];
-  *logprob = (double)logits[token] - (double)most - f64_log(sums[0]);
+  double total = (double)most + f64_log(sums[0]);
+  *logprob = (double)logits[token] - total;
+  *n_top = find_top(logits, n, most_top, top);
+  for (int32_t i = 0; i < *n_top; i++) top[i].logprob -= total;
   return LLAMA2_OK;
 }
 

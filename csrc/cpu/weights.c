@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "cpu/cpu.h"
 #include "cpu/rope.h"
 
@@ -207,4 +208,11 @@ void cpu_release(void *weights) {
   cpu_weights *w = weights;
   if (w) arena_close(&w->arena);
   mem_free(w);
+}
+
+uint64_t cpu_fingerprint(const void *weights, uint64_t hash) {
+  const cpu_weights *w = weights;
+  const unsigned char *data = (const unsigned char *)(w->layers + w->config.n_layers),
+                      *end = w->arena.base + w->arena.used;
+  return hash_bytes(hash, data, (uint64_t)(end - data));
 }

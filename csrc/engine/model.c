@@ -35,10 +35,15 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
                        THREADS_MAX);
   if (options->kv != LLAMA2_KEEP && options->kv != LLAMA2_F32 && options->kv != LLAMA2_F16 &&
       options->kv != LLAMA2_Q8_0)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "kv is %d, expected %d (the checkpoint's own), %d (f32), %d (f16) or %d (q8_0)",
-                       options->kv, LLAMA2_KEEP, LLAMA2_F32, LLAMA2_F16, LLAMA2_Q8_0);
+    return status_fail(LLAMA2_ERR_ARGUMENT,
+                       "kv is %d, expected %d (the checkpoint's own), %d (f32), %d (f16) or %d (q8_0)", options->kv,
+                       LLAMA2_KEEP, LLAMA2_F32, LLAMA2_F16, LLAMA2_Q8_0);
   if (resolved->kv == LLAMA2_KEEP) resolved->kv = c->kv;
+  if (options->pool < 0 || options->pool > POOL_MOST)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "pool is %lld tokens, expected 0 (a context, at least %d) to %d",
+                       (long long)options->pool, DEFAULT_POOL, POOL_MOST);
   if (!resolved->context) resolved->context = c->context;
+  if (!resolved->pool) resolved->pool = resolved->context > DEFAULT_POOL ? resolved->context : DEFAULT_POOL;
   if (!resolved->batch) resolved->batch = DEFAULT_BATCH;
   if (resolved->batch > resolved->context) resolved->batch = resolved->context;
   if (!resolved->threads) resolved->threads = threads_default();
@@ -49,7 +54,7 @@ limits session_limits(const llama2_session_options *resolved) {
   return (limits){
       .rows = resolved->batch,
       .logits = resolved->batch < LOGIT_ROWS ? resolved->batch : LOGIT_ROWS,
-      .pages = kv_pages_for(resolved->context),
+      .pages = kv_pages_for(resolved->pool),
       .threads = resolved->threads,
       .kv = resolved->kv,
   };

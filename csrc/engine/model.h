@@ -5,7 +5,9 @@
 #include "model/backend.h"
 
 #define DEFAULT_BATCH 256
-#define LOGIT_ROWS 64 /* rows whose logits a session holds at once */
+#define DEFAULT_POOL 4096   /* tokens, where the context has fewer */
+#define POOL_MOST (1 << 30) /* tokens */
+#define LOGIT_ROWS 64       /* rows whose logits a session holds at once */
 
 struct llama2_model {
   const backend *backend;

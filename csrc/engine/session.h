@@ -2,23 +2,14 @@
 #ifndef ENGINE_SESSION_H
 #define ENGINE_SESSION_H
 
-#include "base/memory.h"
-#include "engine/model.h"
+#include "engine/executor.h"
 
 struct llama2_session {
-  const llama2_model *model;
   llama2_session_options options; /* resolved */
-  limits limits;
-  void *state; /* the backend's */
-  arena arena; /* what follows */
-  row *rows;   /* (batch) */
-  kv_pool pool;
+  executor x;
   kv_sequence sequence;
   int32_t last_slot; /* slot of the logits after the last token, or -1 */
   int32_t pending;   /* token that was drawn and is not computed yet, or -1 */
-  atomic_int cancel;
-  int (*poll)(void *context);
-  void *poll_context;
 };
 
 /* Each is documented at its llama2_session_… in llama2.h; arguments are checked there. */

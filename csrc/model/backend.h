@@ -62,6 +62,8 @@ struct backend {
                                 uint64_t *load);
   llama2_status (*prepare)(const checkpoint *c, const llama2_model_options *options, void **weights);
   void (*release)(void *weights);
+  /* `hash` with all numbers that the weights are, the same on every machine. */
+  uint64_t (*fingerprint)(const void *weights, uint64_t hash);
 
   /* Bytes of a state: its KV pages, and all the rest. SIZE_BAD where that overflows. */
   void (*plan_state)(const config *c, const limits *l, uint64_t *kv, uint64_t *scratch);
@@ -88,8 +90,10 @@ struct backend {
   const float *(*logits)(const void *state, int32_t slot);
   /* Draws a token from a slot. Errors: NUMERIC. */
   llama2_status (*sample)(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
-  /* The logarithm of a token's probability in a slot. Errors: NUMERIC. */
-  llama2_status (*logprob)(void *state, int32_t slot, int32_t token, double *logprob);
+  /* The logarithm of a token's probability in a slot, and those of the `most` likeliest tokens, the likeliest first, of
+   * equals the one with the lower id; *n: how many, which is less in a small vocabulary. Errors: NUMERIC. */
+  llama2_status (*logprobs)(void *state, int32_t slot, int32_t token, double *logprob, int32_t most, llama2_top *top,
+                            int32_t *n);
 };
 
 extern const backend backend_cpu;
