@@ -454,6 +454,7 @@ LLAMA2_API void llama2_engine_free(llama2_engine *engine);
 /* The options in force, with each default replaced by its value. */
 LLAMA2_API llama2_engine_options llama2_engine_describe(const llama2_engine *engine);
 
+#define LLAMA2_PAGE 16       /* tokens of a page of the pool */
 #define LLAMA2_STOPS_MOST 16 /* tokens that end a request's text */
 #define LLAMA2_TOP_MOST 64   /* likeliest tokens that an event tells */
 #define LLAMA2_SPECULATE_MOST 63

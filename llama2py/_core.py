@@ -12,7 +12,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -322,7 +323,9 @@ def _model_options(quantize: str | None, threads: int | None, isa: str | None) -
     return options, name
 
 
-def _session_options(context: int | None, batch: int | None, threads: int | None, kv: str | None) -> Any:
+def _session_options(
+    context: int | None, batch: int | None, threads: int | None, kv: str | None, pool: int | None = None
+) -> Any:
     if not isinstance(kv, str | None) or kv not in KV:
         raise errors.InvalidArgumentError(f"kv is {kv!r}; expected 'f32', 'f16', 'q8_0', or None for the checkpoint's")
     options = ffi.new("llama2_session_options *", lib.llama2_session_defaults())
@@ -330,6 +333,7 @@ def _session_options(context: int | None, batch: int | None, threads: int | None
     options.batch = _option("batch", batch)
     options.threads = _option("threads", threads)
     options.kv = KV[kv]
+    options.pool = 0 if pool is None else max(-1, min(operator.index(pool), 2**62))
     return options
 
 
@@ -342,12 +346,13 @@ def plan(
     context: int | None,
     batch: int | None,
     kv: str | None = None,
+    pool: int | None = None,
 ) -> tuple[dict[str, int], dict[str, Any]]:
     """The fields of llama2_plan, and of llama2_model_info in memory."""
     model_options = _model_options(quantize, threads, isa)
     planned = ffi.new("llama2_plan *")
     info = ffi.new("llama2_model_info *")
-    session_options = _session_options(context, batch, threads, kv)
+    session_options = _session_options(context, batch, threads, kv, pool)
     if isinstance(path, Source):
         _check(lib.llama2_source_plan(path.handle, model_options[0], session_options, info, planned), path.name)
     else:
@@ -376,14 +381,15 @@ class Model:
         context: int | None = None,
         batch: int | None = None,
         kv: str | None = None,
+        pool: int | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        """context, batch and kv: of a session that is to fit besides. progress: told bytes done and in all."""
+        """context, batch, kv and pool: of what is to fit besides. progress: told bytes done and in all."""
         options = _model_options(quantize, threads, isa)
         handle = ffi.new_handle(progress)
         options[0].progress, options[0].progress_context = lib.llama2py_progress, handle
         made = ffi.new("llama2_model **")
-        session = _session_options(context, batch, threads, kv)
+        session = _session_options(context, batch, threads, kv, pool)
         if isinstance(path, Source):
             _check_computed(lib.llama2_source_load(path.handle, options[0], session, made), path.name)
         else:
@@ -491,6 +497,154 @@ class Sampling:
     def skip(self) -> None:
         """Advances the random state as drawing one token does."""
         lib.llama2_random(ffi.addressof(self.handle, "rng"))
+
+
+# Engines.
+
+PAGE: int = lib.LLAMA2_PAGE
+END_NONE: int = lib.LLAMA2_END_NONE
+END_STOP: int = lib.LLAMA2_END_STOP
+END_LENGTH: int = lib.LLAMA2_END_LENGTH
+END_CANCELLED: int = lib.LLAMA2_END_CANCELLED
+END_NUMERIC: int = lib.LLAMA2_END_NUMERIC
+TOP_MOST: int = lib.LLAMA2_TOP_MOST
+SPECULATE_MOST: int = lib.LLAMA2_SPECULATE_MOST
+
+
+class Event(NamedTuple):
+    """A llama2_event, with what it says of the likeliest tokens."""
+
+    request: int
+    token: int
+    place: int  # llama2_event's index
+    end: int
+    cached: int
+    drafted: int
+    accepted: int
+    paused: int
+    logprob: float
+    began: float
+    seconds: float
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A llama2_request. logits: float32, (prompt, vocab_size), kept alive by who asks."""
+
+    prompt: list[int]
+    max_tokens: int
+    sampling: Sampling
+    stops: list[int]
+    priority: int = 0
+    logprobs: bool = False
+    top: int = 0
+    score: int = 0
+    speculate: int = 0
+    drafts: bool = False
+    logits: npt.NDArray[np.float32] | None = None
+
+
+def _free_engine(handle: Any, models: tuple[Model, ...]) -> None:
+    """As _free_session()."""
+    lib.llama2_engine_free(handle)
+
+
+class Engine:
+    """Many sequences that are computed together.
+
+    step(), save() and load() belong to one thread at a time; the others may be called from any, until it is closed.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        context: int | None,
+        batch: int | None,
+        threads: int | None,
+        kv: str | None,
+        pool: int | None,
+        sequences: int | None,
+        chunk: int | None,
+        keep: bool,
+        draft: Model | None,
+    ) -> None:
+        options = ffi.new("llama2_engine_options *", lib.llama2_engine_defaults())
+        options.session = _session_options(context, batch, threads, kv, pool)[0]
+        options.sequences = _option("sequences", sequences)
+        options.chunk = _option("chunk", chunk)
+        options.keep = keep
+        options.draft = ffi.NULL if draft is None else draft.handle
+        made = ffi.new("llama2_engine **")
+        _check(lib.llama2_engine_new(model.handle, options, made))
+        self.handle = made[0]
+        self._free = weakref.finalize(self, _free_engine, self.handle, (model,) if draft is None else (model, draft))
+        self._free.atexit = False
+        described = lib.llama2_engine_describe(self.handle)
+        self.context = int(described.session.context)
+        self.pool = int(described.session.pool)
+        self._out = ffi.new("llama2_event **"), ffi.new("int32_t *"), ffi.new("int32_t *")
+
+    def close(self) -> None:
+        self._free()
+
+    def submit(self, asked: Asked) -> int:
+        """The number that events will name it by."""
+        request = ffi.new("llama2_request *")
+        kept = ffi.new("int32_t[]", asked.prompt), ffi.new("int32_t[]", asked.stops)
+        request.prompt, request.stops = kept
+        request.n_prompt, request.n_stops = len(asked.prompt), len(asked.stops)
+        request.max_tokens = asked.max_tokens
+        request.sampling = asked.sampling.handle[0]
+        request.priority = _int32("priority", asked.priority)
+        request.logprobs, request.top, request.score = asked.logprobs, asked.top, asked.score
+        request.speculate, request.drafts = _int32("speculate", asked.speculate), asked.drafts
+        if asked.logits is not None:
+            request.logits = ffi.from_buffer("float[]", asked.logits, require_writable=True)
+        number = ffi.new("int64_t *")
+        _check(lib.llama2_engine_submit(self.handle, request, number))
+        return int(number[0])
+
+    def cancel(self, request: int) -> None:
+        lib.llama2_engine_cancel(self.handle, request)
+
+    def interrupt(self) -> None:
+        lib.llama2_engine_interrupt(self.handle)
+
+    def step(self, seconds: float) -> tuple[list[Event], bool]:
+        """What came about, and whether there is more to do."""
+        events, n, busy = self._out
+        status = lib.llama2_engine_step(self.handle, seconds, events, n, busy)
+        if status != lib.LLAMA2_ERR_CANCELLED:
+            _check(status)
+        tops = lib.llama2_engine_tops(self.handle)
+        return [_event(events[0][i], tops) for i in range(n[0])], bool(busy[0])
+
+    def state(self) -> dict[str, int]:
+        """The fields of llama2_engine_state."""
+        state = lib.llama2_engine_state_of(self.handle)
+        return {name: int(getattr(state, name)) for name, _ in ffi.typeof("llama2_engine_state").fields}
+
+    def save(self, tokens: list[int], path: StrPath, replace: bool) -> int:
+        """How many pages were written."""
+        pages = ffi.new("int32_t *")
+        ids = ffi.new("int32_t[]", tokens)
+        _check(lib.llama2_engine_save(self.handle, ids, len(tokens), _path(path), replace, pages), path)
+        return int(pages[0])
+
+    def load(self, path: StrPath) -> list[int]:
+        """The tokens that were saved."""
+        tokens, n = ffi.new("int32_t[]", self.context), ffi.new("int32_t *")
+        _check(lib.llama2_engine_load(self.handle, _path(path), tokens, n), path)
+        ids: list[int] = ffi.unpack(tokens, n[0])
+        return ids
+
+
+def _event(e: Any, tops: Any) -> Event:
+    top = tuple((int(tops[i].token), float(tops[i].logprob)) for i in range(e.top, e.top + e.n_top))
+    figures = e.cached, e.drafted, e.accepted, e.paused
+    return Event(e.request, e.token, e.index, e.end, *figures, e.logprob, e.began, e.seconds, top)
 
 
 # Tokenizers.

@@ -70,6 +70,29 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class EngineState:
+    """How what computes is, as of its last step.
+
+    waiting, running: texts that wait for room, and that are computed.
+    pages, free, idle: of the pool, 16 tokens each; idle are those that are kept in case a prompt begins with them.
+    steps, rows: computed so far; a row is a token.
+    prompt_tokens, cached_tokens: of the texts that began, and how many of these were found and not computed.
+    pauses: how often a text gave its pages back to others, to be computed again later.
+    """
+
+    waiting: int
+    running: int
+    pages: int
+    free: int
+    idle: int
+    steps: int
+    rows: int
+    prompt_tokens: int
+    cached_tokens: int
+    pauses: int
+
+
+@dataclass(frozen=True)
 class ArrayInfo:
     """An array in a file's metadata. items: what they are: "int", "float", "bool", "text" or "array"."""
 
@@ -192,10 +215,13 @@ def plan(
     isa: str | None = None,
     batch: int | None = None,
     kv: str | None = None,
+    pool: int | None = None,
 ) -> Plan:
     """Says what `Llama(path, …)` with the same options would take. Reads the file's header only."""
     opened = huggingface.opened(path)
-    planned, _ = _core.plan(opened, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, kv=kv)
+    planned, _ = _core.plan(
+        opened, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, kv=kv, pool=pool
+    )
     return Plan(**planned)
 
 
