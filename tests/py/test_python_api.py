@@ -370,6 +370,7 @@ def test_a_checkpoint_larger_than_memory(tmp_path: Path) -> None:
         ({"context": -1}, "context"),
         ({"batch": -1}, "batch"),
         ({"quantize": "q4"}, "q4"),
+        ({"kv": "bf16"}, "kv is .bf16.; expected .f32., .f16., .q8_0., or None"),
     ],
 )
 def test_bad_options(made: Files, options: dict[str, object], message: str) -> None:
