@@ -336,6 +336,14 @@ LLAMA2_API llama2_status llama2_source_put_tensor(llama2_source *source, const c
                                                   int32_t n_dims, const int64_t *dims, const void *data, uint64_t bytes,
                                                   int64_t split);
 
+/* The same of a tensor that lies in pieces, as the shards of a model do that was cut for several processors: pieces[0..n)
+ * of `bytes` bytes each. dims are those of the whole; side_by_side: 0, and each piece has the next rows, or 1, and each has
+ * the next columns of all rows. The list of pieces is copied. Errors: ARGUMENT (also a number of rows or columns, in
+ * blocks of the type, that the pieces cannot share evenly), MEMORY. */
+LLAMA2_API llama2_status llama2_source_join_tensor(llama2_source *source, const char *name, int32_t dtype,
+                                                   int32_t n_dims, const int64_t *dims, const void *const *pieces,
+                                                   int32_t n_pieces, uint64_t bytes, int side_by_side);
+
 /* As llama2_quantize_file(), llama2_plan_file(), llama2_model_load() and llama2_tokenizer_load() do with a GGUF file that
  * holds the same. The data is read by these calls alone. */
 LLAMA2_API llama2_status llama2_source_quantize(const llama2_source *source, const char *out,
