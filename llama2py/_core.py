@@ -92,7 +92,10 @@ def _option(name: str, value: int | None) -> int:
 
 
 def _path(path: StrPath) -> bytes:
-    encoded = os.fsencode(path)
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise errors.InvalidArgumentError(f"a path cannot hold half of a surrogate pair: {os.fspath(path)!r}") from None
     if b"\0" in encoded:
         raise errors.InvalidArgumentError(f"a path cannot hold a NUL byte: {os.fspath(path)!r}")
     return encoded
@@ -258,6 +261,23 @@ class Source:
         kind = _SOURCE_DTYPES[dtype]
         _check(
             lib.llama2_source_put_tensor(self.handle, name.encode(), kind, len(shape), dims, lying, data.size, split)
+        )
+        self._kept.append(lying)
+
+    def join_tensor(
+        self, name: str, dtype: str, shape: tuple[int, ...], pieces: list[npt.NDArray[np.uint8]], axis: int
+    ) -> None:
+        """Puts a matrix of such a type that lies in pieces of one size. shape: of the whole. axis: 0, and each has the
+        next rows, or 1, and each has the next columns.
+        """
+        lying = [ffi.from_buffer("unsigned char[]", piece) for piece in pieces]
+        dims = ffi.new("int64_t[]", list(shape[::-1]))
+        kind, size = _SOURCE_DTYPES[dtype], pieces[0].size
+        addresses = ffi.new("void *[]", lying)
+        _check(
+            lib.llama2_source_join_tensor(
+                self.handle, name.encode(), kind, len(shape), dims, addresses, len(lying), size, axis
+            )
         )
         self._kept.append(lying)
 

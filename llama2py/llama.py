@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core, huggingface
+from llama2py import _core, sources
 from llama2py._core import StrPath
 from llama2py.box import model_in_the_box
 from llama2py.errors import (
@@ -58,8 +58,8 @@ def _end_threads() -> None:
 class Llama:
     """A model, ready to run.
 
-    path: a checkpoint: llama2.c's .bin, a GGUF file (of several, the first), or a Hugging Face folder; None takes the
-        model in the box.
+    path: a checkpoint: llama2.c's .bin or ckpt.pt, a GGUF file (of several, the first), a Hugging Face folder, or one
+        of Meta's, with params.json and consolidated.NN.pth; None takes the model in the box.
     tokenizer: a Tokenizer or the path of one; None looks beside the checkpoint once text is wanted.
     quantize: "q8_0" makes a float checkpoint's matrices int8 while loading, 8.5 bits a weight.
     threads: how many compute; None takes the cores this process may really use. Never changes a result.
@@ -94,7 +94,7 @@ class Llama:
         self._sessions: weakref.WeakSet[_core.Session] = weakref.WeakSet()
         self._session_options = {"context": context, "batch": batch, "threads": threads}
         self._model = _core.Model(
-            huggingface.opened(self._path),
+            sources.opened(self._path),
             quantize=quantize,
             threads=threads,
             isa=isa,

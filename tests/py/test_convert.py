@@ -527,7 +527,7 @@ ENTRIES: list[tuple[str, Any, str]] = [
     ("whole numbers", {"dtype": "I32"}, r"model\.norm\.weight is I32, expected F32, F16 or BF16"),
     ("another type", {"dtype": "F16"}, r"takes 80 bytes"),
     ("another shape", {"shape": [41]}, r"\[41\] of F32 takes 164 bytes"),
-    ("a huge shape", {"shape": [2**62, 2**62]}, r"takes \d+ bytes"),
+    ("a huge shape", {"shape": [2**62, 2**62]}, r"takes more than can be counted"),
     ("a shape below 0", {"shape": [-40]}, r"expected whole numbers"),
     ("many dimensions", {"shape": [1] * 100000}, r"\[1, 1, 1, 1, 1, 1, \.\.\.\] of F32 takes 4"),
     ("a shape of text", {"shape": "40"}, r"expected whole numbers"),
@@ -603,16 +603,17 @@ def test_indexes_that_lie(change: Callable[[dict[str, Any]], Any], complaint: st
 
 
 def test_folders_of_other_things(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"a directory without config\.json, expected") as error:
+    with pytest.raises(FileError, match=r"a directory without config\.json or params\.json, expected") as error:
         convert(tmp_path, tmp_path / "model.gguf")
     assert (error.value.errno, error.value.filename) == (errno.EISDIR, str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps(config_of(SHAPES["plain"], "llama")))
     with pytest.raises(
-        FileMissingError, match=r"holds neither model\.safetensors nor model\.safetensors\.index\.json$"
+        FileMissingError,
+        match=r"holds neither model\.safetensors nor model\.safetensors\.index\.json, nor pytorch_model\.bin nor .*json$",
     ):
         convert(tmp_path, tmp_path / "model.gguf")
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(FileMissingError, match=r"pickled weights are not read"):
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: no zip archive, expected a file of torch\.save"):
         Llama(tmp_path)
     (tmp_path / "model.safetensors").mkdir()
     with pytest.raises(FileError, match=r"model\.safetensors"):
