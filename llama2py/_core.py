@@ -224,10 +224,12 @@ SourceValue: TypeAlias = "bool | int | float | str | list[bytes] | npt.NDArray[n
 class Source:
     """A checkpoint put together in GGUF's terms. It keeps what its tensors lie in alive."""
 
-    def __init__(self, name: StrPath) -> None:
+    def __init__(self, name: StrPath, **described: Any) -> None:
+        """name: for messages. described: fields of llama2_model_info that say more of it than the core knows."""
         made = ffi.new("llama2_source **")
         _check(lib.llama2_source_new(_path(name), made))
         self.name = os.fspath(name)
+        self.described = described
         self.handle = made[0]
         self._kept: list[Any] = []
         weakref.finalize(self, lib.llama2_source_free, self.handle).atexit = False
@@ -367,15 +369,15 @@ def plan(
         _check(lib.llama2_source_plan(path.handle, model_options[0], session_options, info, planned), path.name)
     else:
         _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, info, planned), path)
-    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info)
+    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info, path)
 
 
-def _info(info: Any) -> dict[str, Any]:
+def _info(info: Any, path: StrPath | Source) -> dict[str, Any]:
     """The fields of llama2_model_info, with text for names and for the dtype."""
     values = {name: getattr(info, name) for name, _ in ffi.typeof("llama2_model_info").fields}
     values |= {name: _string(values[name]) for name in ("format", "isa", "architecture", "rope_scaling")}
     values |= {"dtype": _string(lib.llama2_dtype_name(info.dtype)), "shared_classifier": bool(info.shared_classifier)}
-    return values
+    return values | path.described if isinstance(path, Source) else values
 
 
 class Model:
@@ -403,6 +405,7 @@ class Model:
         else:
             _check_computed(lib.llama2_model_load(_path(path), options[0], session, made), path)
         self.handle = made[0]
+        self._info = _info(lib.llama2_model_describe(self.handle), path)
         self._free = weakref.finalize(self, lib.llama2_model_free, self.handle)
         self._free.atexit = False
 
@@ -413,7 +416,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """The fields of llama2_model_info, with text for names and for the dtype."""
-        return _info(lib.llama2_model_describe(self.handle))
+        return self._info
 
 
 def _free_session(handle: Any, model: Model) -> None:

@@ -30,15 +30,15 @@ def _failed(path: str, error: OSError | ValueError) -> FileError:
 def _open(path: str) -> tuple[BinaryIO, int]:
     """A regular file and its size."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise _failed(path, error) from None
-    found = os.fstat(file.fileno())
-    if not stat.S_ISREG(found.st_mode):
-        file.close()
-        what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-        raise FileError(f"{path}: {what}, expected a file")
-    return file, found.st_size
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode):
+        return os.fdopen(handle, "rb"), found.st_size
+    os.close(handle)
+    what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+    raise FileError(f"{path}: {what}, expected a file")
 
 
 def names_in(folder: str) -> list[str]:

@@ -62,7 +62,7 @@ class Opened:
 
     def source(self) -> Source:
         """The same for the core."""
-        source = Source(self.path)
+        source = Source(self.path, format=self.format, file_bytes=self.bytes)
         for key, value in self.keys.items():
             source.put(key, value)
         for name, placed in self.tensors.items():

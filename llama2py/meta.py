@@ -94,16 +94,13 @@ def _read_shards(folder: str) -> list[dict[str, Tensor]]:
     found = {name: int(match[1]) for name in names_in(folder) if (match := _SHARD.fullmatch(name))}
     if not found:
         raise FileMissingError(f"{folder}: holds {PARAMS}, but no consolidated.00.pth")
-    shards: list[dict[str, Tensor]] = []
-    for n, (name, number) in enumerate(sorted(found.items(), key=lambda item: (item[1], item[0]))):
-        if number != n:
-            raise FileMissingError(
-                f"{folder}: holds {name}, but no consolidated.{n:02}.pth"
-                if number > n
-                else f"{folder}: holds {name} and another file of the same number"
-            )
-        shards.append(_torch.read_tensors(os.path.join(folder, name)))
-    return shards
+    names = sorted(found, key=lambda name: (found[name], name))
+    for n, name in enumerate(names):
+        if found[name] > n:
+            raise FileMissingError(f"{folder}: holds {name}, but no consolidated.{n:02}.pth")
+        if found[name] < n:
+            raise CheckpointError(f"{folder}: holds {names[n - 1]} and {name}, which are of the same number")
+    return [_torch.read_tensors(os.path.join(folder, name)) for name in names]
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ class _Model:
         """The axis along which it is cut, and the size of the vocabulary, which params.json may leave to it (-1)."""
         found = shards[0].get(_EMBEDDING)
         shape = found.shape if found is not None else ()
-        axis = 1 if len(shards) > 1 and len(shape) == 2 and shape[1] * len(shards) == self.dim else 0
+        axis = 1 if len(shape) == 2 and shape[1] != self.dim else 0
         if self.params.get("vocab_size") in (None, -1):
             rows = shape[0] if shape else 1
             return axis, rows * (len(shards) if axis == 0 else 1)
@@ -205,8 +202,8 @@ class _Model:
             yield _Expected(f"{theirs}attention.wo.weight", f"{ours}attn_output.weight", (dim, q), 1)
             yield _Expected(f"{theirs}ffn_norm.weight", f"{ours}ffn_norm.weight", (dim,))
             yield _Expected(f"{theirs}feed_forward.w1.weight", f"{ours}ffn_gate.weight", (hidden, dim), 0)
-            yield _Expected(f"{theirs}feed_forward.w2.weight", f"{ours}ffn_down.weight", (dim, hidden), 1)
             yield _Expected(f"{theirs}feed_forward.w3.weight", f"{ours}ffn_up.weight", (hidden, dim), 0)
+            yield _Expected(f"{theirs}feed_forward.w2.weight", f"{ours}ffn_down.weight", (dim, hidden), 1)
         yield _Expected("norm.weight", "output_norm.weight", (dim,))
         if classifier:
             yield _Expected(_CLASSIFIER, "output.weight", (vocab_size, dim), 0)
@@ -239,14 +236,15 @@ class _Model:
         """What one file has of a tensor."""
         n, shape = len(shards), list(expected.shape)
         said = f"as {os.path.basename(self.params.path)} says"
+        tensor = shard.get(expected.name)
+        cut = "" if tensor is None else self._cut_in(tensor, expected, n)
         if expected.axis is not None:
             if shape[expected.axis] % n:
                 raise CheckpointError(
                     f"{self.params.path}: the tensor {expected.name} is {shape_text(expected.shape)}, "
-                    f"which {n} files cannot share"
+                    f"which {n} files cannot share{cut}"
                 )
             shape[expected.axis] //= n
-        tensor = shard.get(expected.name)
         if tensor is None:
             raise CheckpointError(
                 f"{next((held.path for held in shard.values()), self.params.path)}: the tensor {expected.name} is "
@@ -256,7 +254,7 @@ class _Model:
             parts = f" in each of {n} files" if n > 1 and expected.axis is not None else ""
             raise CheckpointError(
                 f"{tensor.path}: the tensor {expected.name} is {shape_text(tensor.shape)}, "
-                f"expected {shape_text(tuple(shape))}{parts} {said}{self._cut_in(tensor, expected, n)}"
+                f"expected {shape_text(tuple(shape))}{parts} {said}{cut}"
             )
         if tensor.dtype not in FLOATS:
             raise CheckpointError(
@@ -266,15 +264,10 @@ class _Model:
 
     @staticmethod
     def _cut_in(tensor: Tensor, expected: _Expected, n: int) -> str:
-        """What explains a shape: other files are missing, or there are too many."""
-        axis, shape = expected.axis, expected.shape
-        if (
-            axis is None
-            or len(tensor.shape) != len(shape)
-            or not tensor.shape[axis]
-            or shape[axis] % tensor.shape[axis]
-        ):
+        """What explains a shape, of those that come first: other files are missing, or there are too many."""
+        axis, shape, found = expected.axis, expected.shape, tensor.shape
+        if axis is None or "feed_forward" in expected.name or len(found) != len(shape) or not found[axis]:
             return ""
-        cut = shape[axis] // tensor.shape[axis]
-        others = tensor.shape[:axis] + tensor.shape[axis + 1 :] == shape[:axis] + shape[axis + 1 :]
-        return f"; the model was cut in {cut}, and there {'is' if n == 1 else 'are'} {n}" if others and cut != n else ""
+        cut, rest = divmod(shape[axis], found[axis])
+        explains = not rest and cut != n and (*found[:axis], shape[axis], *found[axis + 1 :]) == shape
+        return f"; the model was cut in {cut}, and there {'is' if n == 1 else 'are'} {n}" if explains else ""
