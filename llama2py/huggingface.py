@@ -99,10 +99,12 @@ def _read_parts(index: str, ending: str, read: Callable[[str], dict[str, Tensor]
     tensors: dict[str, Tensor] = {}
     folder = os.path.dirname(index)
     there = set(names_in(folder or "."))
-    for file in dict.fromkeys(places.values()):
-        path = os.path.join(folder, file)
+    files = list(dict.fromkeys(places.values()))
+    for file in files:
         if file not in there:
             raise FileMissingError(f"{index}: names {short(file)[1:-1]}, which is not beside it")
+    for file in files:
+        path = os.path.join(folder, file)
         for name, tensor in read(path).items():
             if places.get(name) != file:
                 raise CheckpointError(f"{path}: has the tensor {short(name)}, which is not there as the index says")

@@ -406,6 +406,23 @@ CONFIGS: list[tuple[str, dict[str, Any], str]] = [
     ("an old dynamic", {"rope_scaling": {"type": "dynamic"}}, r"rope_scaling: type is 'dynamic', expected default"),
     ("a list of types", {"rope_parameters": {"rope_type": ["linear"]}}, r"rope_type is \['linear'\]"),
     ("a scaling of text", {"rope_scaling": "linear"}, r"rope_scaling is 'linear', expected an object"),
+    (
+        "a scaling without a type",
+        {"rope_scaling": {"factor": 4.0}},
+        r"rope_scaling: type is None, expected",
+    ),
+    ("a scaling of type false", {"rope_scaling": {"type": False}}, r"rope_scaling: type is False, expected default"),
+    ("a scaling of no type", {"rope_scaling": {"rope_type": ""}}, r"rope_scaling: rope_type is '', expected default"),
+    (
+        "scalings by layer",
+        {"rope_parameters": {"full_attention": {"rope_theta": 1e4}}},
+        r"type is None, expected default",
+    ),
+    (
+        "deep",
+        {"layer_types": [[[[[["x" * 99] * 9] * 9] * 9] * 9] * 9]},
+        r"layer_types is .*, expected full_att",
+    ),
     ("no factor", {"rope_scaling": {"type": "linear", "factor": 0.1}}, r"factor is 0\.1, expected 0 .* at least 0\.5"),
     ("llama3 upside down", {"rope_parameters": LLAMA3 | {"low_freq_factor": 4.0}}, r"factor 8\.0, from 4\.0 to 4\.0"),
     ("llama3 of no context", {"rope_parameters": LLAMA3 | {"original_max_position_embeddings": None}}, r"is None, exp"),
@@ -620,6 +637,60 @@ def test_folders_of_other_things(tmp_path: Path) -> None:
         Llama(tmp_path)
     with pytest.raises(FileMissingError):
         convert(tmp_path / "nowhere", tmp_path / "model.gguf")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.model", "generation_config.json", "config.json"])
+def test_pipes_are_not_waited_for(name: str, spoken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for file in spoken.iterdir():
+        os.link(file, folder / file.name)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(FileError, match=rf"{name}: not a regular file, expected a file"):
+        convert(folder, tmp_path / "model.gguf")
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    folder, _, _ = folder_of("wide heads", tmp_path / "folder")
+    index = folder / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    index.write_text(json.dumps({"weight_map": places | {"model.norm.weight": "\ud800.safetensors"}}))
+    damaged(folder, r"names \\ud800\.safetensors, which is not beside it")
+    index.write_text(json.dumps({"weight_map": places | {"\ud800": places["model.norm.weight"]}}))
+    damaged(folder, r"the tensor '\\ud800' is not in")
+    for read in (llama2py.describe, llama2py.inspect, Llama, Tokenizer):
+        with pytest.raises(InvalidArgumentError, match=r"half of a surrogate pair: '\\ud800'"):
+            read("\ud800")
+
+
+def test_a_folder_that_cannot_be_read(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    for folder in (small, small.parent):
+        with pytest.raises(FileError, match=r"cannot read: Permission denied") as error:
+            llama2py.describe(folder)
+        assert (error.value.errno, error.value.filename) == (errno.EACCES, str(folder))
+
+
+def test_a_vocabulary_of_millions(spoken: Path) -> None:
+    n = 320 + 2**20
+    assert Tokenizer(spoken / "tokenizer.model", n).vocab_size == n
+    with pytest.raises(TokenizerError, match=rf"holds 320 pieces, but the model has {n + 1}; expected at most {2**20}"):
+        Tokenizer(spoken / "tokenizer.model", n + 1)
+
+
+def test_long_headers_are_quick(small: Path) -> None:
+    """Neither names nor dimensions are gone through more than once."""
+    path = small / "model.safetensors"
+    names = ", ".join(f'"{i}": 0' for i in range(400000))
+    join(path, f'{{{names}, "399999": 0}}'.encode(), b"")
+    damaged(small, r"'399999' is there twice")
+    shape = [2**62] * 200000
+    join(path, json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}).encode(), bytes(4))
+    damaged(small, r"takes more than can be counted")
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
