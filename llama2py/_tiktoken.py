@@ -52,6 +52,7 @@ def keys(path: str, vocab_size: int, notes: list[str], later: bool) -> dict[str,
         "bos_token_id": len(tokens),
         "eos_token_id": len(tokens) + 1,
         "eot_token_id": len(tokens) + 9,
+        **({"eom_token_id": len(tokens) + 8} if later else {}),
         "add_bos_token": True,
     }
 

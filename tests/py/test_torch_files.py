@@ -350,8 +350,8 @@ def test_archives_cut_short_anywhere(tmp_path: Path) -> None:
 
 def test_a_large_pickle(tmp_path: Path) -> None:
     refused(
-        write_torch(tmp_path / "x.pt", Raw(b"N0" * 2**23 + b"N")),
-        r"data\.pkl has 167\d+ bytes, expected at most 16777216",
+        write_torch(tmp_path / "x.pt", Raw(b"N0" * 2**21 + b"N")),
+        r"data\.pkl has 41943\d+ bytes, expected at most 4194304",
     )
 
 
