@@ -26,7 +26,7 @@ from llama2py.errors import CheckpointError
 __all__ = ["is_torch", "read", "read_tensors", "tensors_of"]
 
 _LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # how the format of before 1.6 begins
-_PICKLE_MOST = 4 * 2**20  # of which each byte may take 64 in memory; a model of a thousand tensors takes 0.2
+_PICKLE_MOST = 4 * 2**20  # of which each byte may take 64 in memory; of a thousand tensors it has 0.2 MiB
 _KEY_MOST = 2**31
 _DIMENSIONS_MOST = 64
 

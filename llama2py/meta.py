@@ -33,7 +33,7 @@ PARAMS = "params.json"
 _SHARD = re.compile(r"consolidated\.(\d+)\.pth")
 _TOKENIZER = "tokenizer.model"
 _EMBEDDING, _CLASSIFIER = "tok_embeddings.weight", "output.weight"
-_TABLES = ("rope.freqs", "freqs_cos", "freqs_sin")  # which are computed here
+_TABLES = ("rope.freqs", "freqs_cos", "freqs_sin")  # how names of what is computed here end
 
 _SETTINGS = {"dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "multiple_of", "ffn_dim_multiplier", "norm_eps"}
 _SETTINGS |= {"rope_theta", "use_scaled_rope", "head_dim", "hidden_dim", "max_seq_len", "max_batch_size", "dropout"}
@@ -211,7 +211,7 @@ class _Model:
     def _choose(self, shards: list[dict[str, Tensor]], axis: int, vocab_size: int) -> dict[str, Placed]:
         """The tensors by GGUF's names. All must be there as params.json says, in each file, and no others."""
         chosen: dict[str, Placed] = {}
-        known = set(_TABLES)
+        known: set[str] = set()
         for expected in self._expected(axis, vocab_size, _CLASSIFIER in shards[0]):
             known.add(expected.name)
             pieces = tuple(self._piece(shard, expected, shards) for shard in shards)
@@ -225,7 +225,7 @@ class _Model:
             chosen[expected.gguf] = Placed(pieces if cut else pieces[:1], axis=expected.axis or 0)
         for shard in shards:
             for name, tensor in shard.items():
-                if name not in known:
+                if name not in known and not name.endswith(_TABLES):
                     raise CheckpointError(
                         f"{tensor.path}: the tensor {short(name)} is not one that a Llama of {self.layers} layers "
                         "can be computed with yet"

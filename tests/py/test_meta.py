@@ -139,7 +139,10 @@ SIZES: dict[str, tuple[Shape, int, dict[str, Any], Rope, int]] = {
 def test_what_params_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shape, shards, params, rope, context = SIZES[name]
     weights = replace(checkpoints.random_weights(shape, 1), rope=rope)
-    folder = write_meta(tmp_path / "model", weights, shards, params=params, embedding_axis=0 if "3" in name else 1)
+    table = {"layers.0.attention.inner_attention.rope.freqs": saved(np.ones(4))} if "1" in name else {}
+    folder = write_meta(
+        tmp_path / "model", weights, shards, params=params, embedding_axis=0 if "3" in name else 1, tensors=table
+    )
     info = llama2py.describe(folder)
     assert (info.context, info.vocab_size, info.n_kv_heads) == (context, shape.vocab_size, shape.n_kv_heads)
     assert info.shared_classifier == shape.shared
@@ -332,11 +335,9 @@ def test_ranks_of_llama_3(tmp_path: Path) -> None:
     convert(folder, tmp_path / "model.gguf", force=True)
     said = read_metadata(tmp_path / "model.gguf")
     names = said["tokenizer.ggml.tokens"]
-    assert (names[n + 4], names[n + 8], names[n + 10]) == (
-        b"<|finetune_right_pad_id|>",
-        b"<|eom_id|>",
-        b"<|python_tag|>",
-    )
+    later = [b"<|finetune_right_pad_id|>", b"<|eom_id|>", b"<|python_tag|>"]
+    assert [names[n + i] for i in (4, 8, 10)] == later
+    assert (said["tokenizer.ggml.eot_token_id"], said["tokenizer.ggml.eom_token_id"]) == (n + 9, n + 8)
     assert (names[n + 2], names[n + 12], names[n + 255]) == tuple(
         b"<|reserved_special_token_%d|>" % i for i in (0, 2, 245)
     )
