@@ -108,11 +108,11 @@ def write(
     progress: Callable[[int, int], object] | None,
 ) -> QuantizeResult:
     """quantize(), but that None as a type is the one that most of the weights have."""
-    own = tokenizer is None or _is_same(tokenizer, source)
+    own = tokenizer is None or (os.path.isdir(source) and _is_same(tokenizer, source))
     found = sources.open_checkpoint(source, own)
     told: dict[str, Any] = {"threads": threads, "force": force, "progress": progress}
     if found is None:
-        return _write(source, target, type or _kept_type(source), tokenizer=None if own else tokenizer, **told)
+        return _write(source, target, type or _kept_type(source), tokenizer=tokenizer, **told)
     read = [*found.read, *([] if tokenizer is None else [tokenizer])]
     if any(_is_same(file, target) for file in read):
         raise InvalidArgumentError(f"{os.fspath(target)}: is read from; expected another name to write to")
