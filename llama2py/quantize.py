@@ -112,7 +112,7 @@ def write(
     found = sources.open_checkpoint(source, own)
     told: dict[str, Any] = {"threads": threads, "force": force, "progress": progress}
     if found is None:
-        return _write(source, target, type or _kept_type(source), tokenizer=tokenizer, **told)
+        return _write(source, target, _kept_type(source) if type is None else type, tokenizer=tokenizer, **told)
     read = [*found.read, *([] if tokenizer is None else [tokenizer])]
     if any(_is_same(file, target) for file in read):
         raise InvalidArgumentError(f"{os.fspath(target)}: is read from; expected another name to write to")
@@ -124,7 +124,7 @@ def write(
         named = tokenizer if keys is None else None
         found = replace(found, keys=found.keys | (keys or {}), tokenizer=os.fspath(tokenizer))
     size = found.bytes
-    result = _write(found.source(), target, type or found.dtype, tokenizer=named, **told)
+    result = _write(found.source(), target, found.dtype if type is None else type, tokenizer=named, **told)
     return replace(result, bytes_in=size, tokenizer=found.tokenizer or result.tokenizer, notes=found.notes)
 
 
