@@ -1,4 +1,4 @@
-"""Hugging Face folders: config.json, safetensors and tokenizer.model, told to the core in GGUF's terms.
+"""Hugging Face folders: config.json, safetensors and a tokenizer, told to the core in GGUF's terms.
 
 Nothing is converted here. Each tensor is found by its name, its shape is compared with what config.json says, and it is
 handed over where it lies. A part of a model that is not known is refused by name; so is a tensor that is left over.
@@ -16,20 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from llama2py import _safetensors, _sentencepiece
+from llama2py import _safetensors, _tokenizer_folder
 from llama2py._core import Source, SourceValue, StrPath
-from llama2py._json import read_bytes, read_object, short
+from llama2py._json import read_object, short
 from llama2py._safetensors import Tensor
 from llama2py.errors import CheckpointError, FileError, FileMissingError, TokenizerError
 
-__all__ = ["Folder", "is_folder", "open_folder", "opened"]
+__all__ = ["Folder", "is_folder", "open_folder", "open_tokenizer", "opened"]
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-_TOKENIZER = "tokenizer.model"
-_TEMPLATE_MOST = 2**20
-_UNUSED = 5
 
 
 @dataclass(frozen=True)
@@ -106,18 +103,35 @@ def is_folder(path: StrPath) -> bool:
 
 def opened(path: StrPath) -> StrPath | Source:
     """What the core reads a checkpoint from: the path of a file, or what a folder holds."""
-    return open_folder(path).source() if is_folder(path) else path
+    return open_folder(path, tokenizer=False).source() if is_folder(path) else path
 
 
-def open_folder(path: StrPath, tokenizer: bool = True) -> Folder:
-    """Reads what a folder says of its model and, unless another one is to be taken, of its tokenizer."""
+def open_tokenizer(path: StrPath, vocab_size: int | None = None) -> Source:
+    """A folder's tokenizer alone, for the core. vocab_size: of its model, which else config.json says."""
     folder = os.fspath(path)
+    config = _read_config(folder)
+    found = _tokenizer_folder.read(folder, config.values, config.whole("vocab_size", vocab_size))
+    if found is None:
+        raise TokenizerError(f"{folder}: {_tokenizer_folder.MISSING}")
+    source = Source(folder)
+    for key, value in found.keys.items():
+        source.put(key, value)
+    return source
+
+
+def _read_config(folder: str) -> _Config:
     file = os.path.join(folder, _CONFIG)
     if not os.path.exists(file):
         failure = FileError(f"{folder}: a directory without {_CONFIG}, expected a file or a Hugging Face folder")
         failure.errno, failure.filename = errno.EISDIR, folder
         raise failure
-    config = _Config(file, read_object(file))
+    return _Config(file, read_object(file))
+
+
+def open_folder(path: StrPath, tokenizer: bool = True) -> Folder:
+    """Reads what a folder says of its model and, if that is wanted, of its tokenizer, as a GGUF file can say it."""
+    folder = os.fspath(path)
+    config = _read_config(folder)
     model = _Model(config)
     keys: dict[str, SourceValue] = {"general.architecture": model.family.architecture}
     name = os.path.basename(os.path.abspath(folder))
@@ -125,14 +139,10 @@ def open_folder(path: StrPath, tokenizer: bool = True) -> Folder:
         keys["general.name"] = name
     keys |= model.keys()
     tensors = model.choose(_read_tensors(folder))
-    notes: list[str] = []
-    file = os.path.join(folder, _TOKENIZER)
-    found = tokenizer and os.path.exists(file)
-    if found:
-        keys |= _tokenizer_keys(folder, config, model.vocab_size, notes)
-    elif tokenizer and os.path.exists(os.path.join(folder, "tokenizer.json")):
-        notes.append(f"{folder} has its tokenizer in tokenizer.json alone, which cannot be read yet")
-    return Folder(folder, keys, tensors, file if found else None, notes)
+    found = _tokenizer_folder.read(folder, config.values, model.vocab_size) if tokenizer else None
+    if found is None:
+        return Folder(folder, keys, tensors, None, [])
+    return Folder(folder, keys | found.keys, tensors, found.path, found.written())
 
 
 def _read_tensors(folder: str) -> dict[str, Tensor]:
@@ -151,13 +161,13 @@ class _Config:
 
     def __init__(self, path: str, values: dict[str, Any]) -> None:
         self.path = path
-        self._values = values
+        self.values = values
 
     def get(self, name: str) -> Any:
-        return self._values.get(name)
+        return self.values.get(name)
 
     def wrong(self, name: str, expected: str) -> CheckpointError:
-        return CheckpointError(f"{self.path}: {name} is {short(self._values.get(name))}, expected {expected}")
+        return CheckpointError(f"{self.path}: {name} is {short(self.values.get(name))}, expected {expected}")
 
     def whole(self, name: str, usual: int | None = None) -> int:
         value = self.get(name)
@@ -352,68 +362,3 @@ class _Model:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) if len(shape) < 9 else f"of {len(shape)} dimensions"
-
-
-# Tokenizers.
-
-
-def _tokenizer_keys(folder: str, config: _Config, vocab_size: int, notes: list[str]) -> dict[str, SourceValue]:
-    """GGUF's keys of the tokenizer."""
-    path = os.path.join(folder, _TOKENIZER)
-    v = _sentencepiece.read(path)
-    missing = vocab_size - len(v.texts)
-    if missing < 0:
-        raise TokenizerError(f"{path}: holds {len(v.texts)} pieces, but the model has {vocab_size}")
-    if missing:
-        notes.append(
-            f"{path} holds {len(v.texts)} pieces and the model has {vocab_size}: the last {missing} stay unused"
-        )
-    said = _optional(folder, "tokenizer_config.json")
-    drawn = _optional(folder, "generation_config.json")
-    keys: dict[str, SourceValue] = {
-        "model": "llama",
-        "tokens": v.texts + [f"[PAD{len(v.texts) + i}]".encode() for i in range(missing)],
-        "scores": np.array(v.scores + [0.0] * missing, np.float32),
-        "token_type": np.array(v.kinds + [_UNUSED] * missing, np.int32),
-        "add_space_prefix": v.add_space,
-        "add_bos_token": said.get("add_bos_token") is not False,
-        "add_eos_token": said.get("add_eos_token") is True,
-    }
-    ids = {
-        "unknown": v.unknown,
-        "bos": _id(notes, drawn, config, "bos_token_id", v.bos),
-        "eos": _id(notes, drawn, config, "eos_token_id", v.eos),
-        "padding": v.pad,
-    }
-    keys |= {f"{name}_token_id": number for name, number in ids.items() if number >= 0}
-    template = _template(folder, said)
-    whole = {f"tokenizer.ggml.{name}": value for name, value in keys.items()}
-    return whole if template is None else {**whole, "tokenizer.chat_template": template}
-
-
-def _optional(folder: str, name: str) -> dict[str, Any]:
-    path = os.path.join(folder, name)
-    return read_object(path) if os.path.exists(path) else {}
-
-
-def _id(notes: list[str], drawn: dict[str, Any], config: _Config, name: str, usual: int) -> int:
-    """A token's id: what texts are drawn with, else the model's, else the tokenizer's. Of several the first."""
-    value = drawn.get(name)
-    value = config.get(name) if value is None else value
-    if isinstance(value, list) and value:
-        if len(value) > 1:
-            notes.append(f"of {name} {short(value)} the first is taken")
-        value = value[0]
-    if value is None:
-        return usual
-    if type(value) is not int or not -1 <= value < 2**31:
-        raise CheckpointError(f"{config.path}: {name} is {short(value)}, expected a token's id")
-    return value
-
-
-def _template(folder: str, said: dict[str, Any]) -> str | None:
-    path = os.path.join(folder, "chat_template.jinja")
-    if os.path.exists(path):
-        return read_bytes(path, _TEMPLATE_MOST).decode("utf-8", "replace")
-    value = said.get("chat_template")
-    return value if isinstance(value, str) else None

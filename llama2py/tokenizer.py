@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from llama2py import _core, huggingface
 from llama2py._core import StrPath
-from llama2py.errors import InvalidArgumentError, TextError, TokenizerError
+from llama2py.errors import InvalidArgumentError, TextError
 
 __all__ = ["Tokenizer"]
 
@@ -23,10 +23,7 @@ class Tokenizer:
         self.path = os.fspath(path)
         source: StrPath | _core.Source = path
         if huggingface.is_folder(path):
-            folder = huggingface.open_folder(path)
-            if folder.tokenizer is None:
-                raise TokenizerError(f"{self.path}: the folder has no tokenizer.model; name another tokenizer")
-            source = folder.source()
+            source = huggingface.open_tokenizer(path, vocab_size)
         self._core = _core.Tokenizer(source, vocab_size or 0)
 
     @classmethod
@@ -48,8 +45,13 @@ class Tokenizer:
 
     @property
     def eos_id(self) -> int:
-        """The token that ends a text, </s>."""
+        """The token that ends a text, </s>; -1 where the vocabulary has none."""
         return self._core.eos_id
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """All tokens that end a text, `eos_id` first: a chat model has one for the end of a turn too."""
+        return self._core.eos_ids
 
     def encode(
         self,

@@ -166,8 +166,8 @@ static void add_merge(sketch *s, const char *merge) {
 
 static void begin_sketch(sketch *s, const char *model, const char *pre) {
   memset(s, 0, sizeof *s);
-  s->v = (vocabulary){.path = "test", .model = span(model), .pre = span(pre), .bos = 1, .eos = 2};
-  s->v.add_bos = s->v.add_eos = s->v.add_space = VOCABULARY_USUAL;
+  s->v = (vocabulary){.path = "test", .model = span(model), .pre = span(pre), .bos = 1, .eos = {2}, .n_eos = 1};
+  s->v.add_bos = s->v.add_eos = s->v.add_space = s->v.whole_words = VOCABULARY_USUAL;
   add(s, span("<unk>"), PIECE_UNKNOWN, 0);
   add(s, span("<s>"), PIECE_CONTROL, 0);
   add(s, span("</s>"), PIECE_CONTROL, 0);
@@ -396,7 +396,8 @@ static void test_room(void) {
   CHECK(tokenizer_encode(t, "a\xff", 2, true, true, false, tokens, 8, &n) == LLAMA2_ERR_TEXT);
   CHECK(strstr(llama2_last_error()->message, "not valid UTF-8 at byte 1 (0xff)"));
   tokenizer_free(t);
-  s.v.bos = s.v.eos = VOCABULARY_NONE;
+  s.v.bos = VOCABULARY_NONE;
+  s.v.n_eos = 0;
   t = built(&s);
   CHECK(t->bos == -1 && t->eos == -1);
   CHECK(tokenizer_encode(t, "a", 1, true, true, false, tokens, 8, &n) == LLAMA2_OK && n == 1);

@@ -14,7 +14,7 @@ from typing import Any
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 SOURCES = (
     *sorted(CSRC.glob("text/*.c")),
-    *(CSRC / "base" / f"{name}.c" for name in ("cgroup", "file", "memory", "status")),
+    *(CSRC / "base" / f"{name}.c" for name in ("cgroup", "file", "hash", "memory", "status")),
 )
 NONE = 0xFFFFFFFF
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
@@ -112,10 +112,14 @@ class _Vocabulary(ctypes.Structure):
         ("pre", _Span),
         ("pieces", ctypes.POINTER(_Piece)),
         ("n_pieces", ctypes.c_uint64),
+        ("added", ctypes.c_void_p),
         ("merges", ctypes.POINTER(_Span)),
         ("n_merges", ctypes.c_uint64),
-        *((name, ctypes.c_uint32) for name in ("bos", "eos", "unknown")),
-        *((name, ctypes.c_int) for name in ("add_bos", "add_eos", "add_space")),
+        *((name, ctypes.c_uint32) for name in ("bos", "unknown")),
+        ("eos", ctypes.c_uint32 * 64),
+        ("n_eos", ctypes.c_int32),
+        *((name, ctypes.c_int) for name in ("add_bos", "add_eos", "add_space", "whole_words", "space")),
+        *((name, ctypes.c_bool) for name in ("ranked", "split_spaces", "each_unknown", "normal")),
         ("plain", ctypes.c_bool),
     )
 
@@ -183,8 +187,8 @@ class CTokenizer:
         pieces = (_Piece * n)(*(_Piece(_span(t), s, k) for t, s, k in zip(v.texts, scores, kinds, strict=True)))
         merges = (_Span * len(v.merges))(*map(_span, v.merges))
         described = _Vocabulary(
-            b"test", _span(v.model), _span(v.pre), pieces, n, merges, len(v.merges), v.bos, v.eos, v.unknown,
-            v.add_bos, v.add_eos, v.add_space, v.plain,
+            b"test", _span(v.model), _span(v.pre), pieces, n, None, merges, len(v.merges), v.bos, v.unknown,
+            (v.eos,), int(v.eos != NONE), v.add_bos, v.add_eos, v.add_space, -1, 0, False, False, False, False, v.plain,
         )  # fmt: skip
         self._library = library
         self._handle = ctypes.c_void_p()
