@@ -22,7 +22,7 @@ __all__ = ["OWN", "Vocabulary", "read"]
 OWN = "llama2py."  # what begins keys of our own, behind "tokenizer."
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = range(1, 7)
-_ADDED, _LEFT, _RIGHT, _WORD, _NORMALIZED = 1, 2, 4, 8, 16
+_ADDED, _LEFT, _RIGHT, _WORD, _NORMALIZED, _ONLY = 1, 2, 4, 8, 16, 32
 _FLAGS = {"lstrip": _LEFT, "rstrip": _RIGHT, "single_word": _WORD, "normalized": _NORMALIZED}
 _SPACE = "\u2581"
 _LETTERS_MOST = 512  # of a piece that is compared with all its parts
@@ -95,8 +95,10 @@ class Vocabulary:
         if self.each_unknown:
             keys[f"{OWN}each_unknown"] = True
         usual = {id: _ADDED for id, kind in enumerate(self.kinds) if kind in (_USER, _CONTROL, _UNKNOWN)}
+        told = {id: flags & ~_ONLY for id, flags in self.added.items()} == usual
         spaced = not self.pre and any(_SPACE in self.texts[id] for id in self.added)
-        if self.added != usual or spaced:
+        word = self.whole_words and any(self.kinds[id] == _USER for id in self.added)
+        if not told or spaced or word:
             flags = np.zeros(len(self.texts), np.int32)
             flags[list(self.added)] = list(self.added.values())
             keys[f"{OWN}added"] = flags
@@ -110,7 +112,7 @@ class Vocabulary:
         return [-float(ranks.get(text, 0)) for text in self.texts]
 
     def _unlike_scores(self) -> str:
-        """Why merges by scores would not be those by rank, or nothing: SentencePiece makes a piece of whatever two pieces
+        """Why merges by scores would not be those by rank, or "": SentencePiece makes a piece of whatever two pieces
         it is made of, and one piece after another."""
         seen: set[str] = set()
         before = ""
@@ -142,7 +144,7 @@ class Vocabulary:
             "a text that begins with a space gets no other": self.space in ("wanting", "first"),
             "text behind a special token gets no space": self.space == "first",
             "each unknown character is a token": self.each_unknown,
-            "added tokens take white space or words into account, or are looked for in normalised text": flags > _ADDED,
+            "added tokens take white space or words into account, or are looked for in normalised text": bool(flags & ~_ADDED & ~_ONLY),
         }
         return [what for what, asked in said.items() if asked]
 
@@ -256,6 +258,7 @@ def _tokens(root: _Part, vocab_size: int) -> Vocabulary:
             _put(root, texts, text, id, vocab_size)
         kinds[id] = _CONTROL if token.flag("special") else _USER
         flags[id] = _ADDED + sum(flag for name, flag in _FLAGS.items() if token.flag(name))
+        flags[id] += 0 if text in vocab else _ONLY
     if not texts:
         raise TokenizerError(f"{root.where}: holds no tokens")
     repeated = [text for text, n in Counter(texts.values()).items() if n > 1]

@@ -206,12 +206,12 @@ static void copy_pieces(llama2_tokenizer *t, const vocabulary *v) {
   }
 }
 
-static void index_pieces(llama2_tokenizer *t) {
+static void index_pieces(llama2_tokenizer *t, const vocabulary *v) {
   for (int b = 0; b < 256; b++) t->bytes[b] = t->unknown;
   for (int32_t id = 0; id < t->vocab_size; id++)
     if (t->pieces[id].kind == PIECE_NORMAL) add_piece(t, id);
   for (int32_t id = 0; id < t->vocab_size; id++)
-    if (t->pieces[id].kind == PIECE_USER) add_piece(t, id);
+    if (t->pieces[id].kind == PIECE_USER && !(is_added(v, (uint64_t)id) & ADDED_ONLY)) add_piece(t, id);
   for (int32_t id = t->vocab_size - 1; id >= 0; id--)
     if (t->pieces[id].byte >= 0) t->bytes[t->pieces[id].byte] = id;
   for (int b = 0; b < 256 && t->words != WORDS_NONE; b++) {
@@ -390,7 +390,7 @@ llama2_status tokenizer_build(const vocabulary *v, llama2_tokenizer **tokenizer)
   llama2_status status = LLAMA2_OK;
   if (t && take_memory(t, v, &m)) {
     copy_pieces(t, v);
-    index_pieces(t);
+    index_pieces(t, v);
     t->add_space = t->words == WORDS_NONE && choose(v->add_space, true) && tokenizer_piece(t, " ", 1) >= 0;
     collect_marks(t, v, m.room);
     status = read_merges(t, v, m.merge);

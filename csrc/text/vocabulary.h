@@ -31,12 +31,13 @@ typedef enum vocabulary_space { SPACE_EACH, SPACE_WANTING, SPACE_FIRST } vocabul
 
 /* How a token is read out of a text whole, as Hugging Face's tokenizers do it: flags of it. */
 enum {
-  ADDED = 1,        /* it is */
-  ADDED_LEFT = 2,   /* with the white space before it */
-  ADDED_RIGHT = 4,  /* with the white space behind it */
-  ADDED_WORD = 8,   /* not beside a character of a word */
-  ADDED_NORMAL = 16 /* out of what is left when the others have been, once that has its normal form and its space; so
-                      * does the token's own text */
+  ADDED = 1,       /* it is */
+  ADDED_LEFT = 2,  /* with the white space before it */
+  ADDED_RIGHT = 4, /* with the white space behind it */
+  ADDED_WORD = 8,  /* not beside a character of a word */
+  /* Out of what is left when the others have been, once that has its normal form and its space; so has the token. */
+  ADDED_NORMAL = 16,
+  ADDED_ONLY = 32 /* words and merges do not make it */
 };
 
 typedef struct text_span {

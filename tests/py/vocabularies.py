@@ -19,6 +19,31 @@ SOURCES = (
 NONE = 0xFFFFFFFF
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
 
+# What the rules of words are, as expressions.
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+EXPRESSIONS = {
+    "gpt-2": [GPT2],
+    "llama-bpe": [LLAMA3],
+    "llama3": [LLAMA3],
+    "llama-v3": [LLAMA3],
+    "qwen2": [LLAMA3.replace("{1,3}", "")],
+    "smollm": [r"\p{N}", GPT2],
+    "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
+}
+
+# What tells them apart, in a text.
+SNIPPETS = [
+    *("'s", "'T", "'re", "'VE", "'m", "'ll", "'D", "'\u017f", "'", "''", "'r", "'l"),
+    *(" ", "  ", "   ", "\t", "\n", "\r\n", "\n\n", " \n", "\n ", "\v", "\x1c", "\x85", "\xa0", "\u2003", "\u3000"),
+    *("1", "12", "123", "1234", "\u00b2", "\u0663", "\u2167", "a", "the", " the", "Hello", " world"),
+    *("\u2581", "_", "-", "...", "$", "+", "<=>", "`", "\u20ac", "\uff01", "\U0001f999", "\u200d"),
+    *("\u00e9", "e\u0301", "\u4f60\u597d", "\x00"),
+]  # fmt: skip
+
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 
