@@ -27,6 +27,7 @@ MISSING = f"holds neither {_JSON} nor {_MODEL}; name another tokenizer"
 _TEMPLATE_MOST = 2**20
 _TOKENS_MOST = 2**21
 _UNUSED = 5
+_NONE = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ def read(folder: str, config: Mapping[str, Any], vocab_size: int) -> FolderToken
     keys = dict(tokens.keys)
     keys["ggml.add_bos_token"] = tokens.add_bos or first >= 0 if add_bos is None else add_bos
     keys["ggml.add_eos_token"] = last >= 0 if add_eos is None else add_eos
+    # Without a word, GGUF's "llama" has 1 and 2.
+    keys |= {
+        f"ggml.{name}_token_id": _NONE for name in ("bos", "eos", "unknown") if f"ggml.{name}_token_id" not in keys
+    }
     if bos >= 0:
         keys["ggml.bos_token_id"] = bos
     keys |= _eos_keys(eos, tokens.texts)

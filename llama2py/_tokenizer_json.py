@@ -144,7 +144,9 @@ class Vocabulary:
             "a text that begins with a space gets no other": self.space in ("wanting", "first"),
             "text behind a special token gets no space": self.space == "first",
             "each unknown character is a token": self.each_unknown,
-            "added tokens take white space or words into account, or are looked for in normalised text": bool(flags & ~_ADDED & ~_ONLY),
+            "added tokens take white space or words into account, or are looked for in normalised text": bool(
+                flags & ~_ADDED & ~_ONLY
+            ),
         }
         return [what for what, asked in said.items() if asked]
 
@@ -405,7 +407,7 @@ def _metaspace(part: _Part, v: Vocabulary) -> None:
     scheme = part.get("prepend_scheme")
     prefix = part.flag("add_prefix_space", scheme != "never")
     scheme = ("always" if prefix else "never") if scheme is None or not prefix else scheme
-    if scheme not in schemes:
+    if not isinstance(scheme, str) or scheme not in schemes:
         raise part.wrong("prepend_scheme", "always, first or never")
     if v.space:
         raise TokenizerError(f"{part.where}: Metaspace behind Prepend, which cannot be read yet")

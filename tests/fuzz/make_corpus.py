@@ -272,9 +272,9 @@ def tokenizer_files() -> Files:
         yield f"bpe-{rule}.gguf", vocabulary("gpt2", ranked, merges, scores=False, extra=extra)
     turns: Metadata = {
         "pre": (STR, "qwen2"),
-        "eos_token_id": (U32, 1),
-        "eot_token_id": (U32, 2),
-        "eom_token_id": (U32, 1),
+        "eos_token_id": (U32, len(spelled)),
+        "eot_token_id": (U32, len(spelled) + 1),
+        "eom_token_id": (U32, len(spelled)),
     }
     whole: Metadata = {"normalizer": (STR, "nfc"), "whole_words": (Type.BOOL, True)}
     yield "bpe-nfc.gguf", vocabulary("gpt2", ranked, merges, scores=False, extra=turns, own=whole)
