@@ -339,6 +339,12 @@ int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer) {
   return tokenizer->eos;
 }
 
+const int32_t *llama2_tokenizer_eos_ids(const llama2_tokenizer *tokenizer, int32_t *n) {
+  assert(tokenizer && n);
+  *n = tokenizer->n_eos;
+  return tokenizer->eos_ids;
+}
+
 llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos, int eos,
                                       int special, int32_t *tokens, size_t capacity, size_t *n_tokens) {
   assert(tokenizer && (text || n == 0) && (tokens || capacity == 0) && n_tokens);

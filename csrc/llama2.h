@@ -448,11 +448,16 @@ LLAMA2_API int32_t llama2_tokenizer_vocab_size(const llama2_tokenizer *tokenizer
 LLAMA2_API int32_t llama2_tokenizer_bos(const llama2_tokenizer *tokenizer);
 LLAMA2_API int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer);
 
+/* The ids of all tokens that end a text, of which llama2_tokenizer_eos() is the first: a chat model may have one for the
+ * end of a turn and one for the end of a text. *n: how many, 0 where there is none. Lives as long as the tokenizer. */
+LLAMA2_API const int32_t *llama2_tokenizer_eos_ids(const llama2_tokenizer *tokenizer, int32_t *n);
+
 /* Turns text[0..n) into ids, as the vocabulary's model does: merges by score after a space that is put before a text that
- * is not empty, or merges of bytes by rank within words; bytes for characters outside the vocabulary.
+ * is not empty, or merges of bytes by rank within words; bytes for characters outside the vocabulary. A vocabulary may
+ * want its texts in normalisation form C; they get it here.
  * bos, eos: 1, 0, or -1 for what the vocabulary is used to; skipped where it has no such token. special: whether control
  * tokens that are written out in the text, as <s>, become tokens; user-defined ones always do.
- * tokens: room for `capacity` ids; 2 n + 3 always suffices.
+ * tokens: room for `capacity` ids; 3 n + 3 always suffices.
  * Errors: TEXT (with the offset of the first bad byte), ARGUMENT (capacity; names what is needed), MEMORY. */
 LLAMA2_API llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos,
                                                  int eos, int special, int32_t *tokens, size_t capacity,

@@ -11,7 +11,7 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -481,7 +481,7 @@ class Session:
         )
         return logprobs
 
-    def generate(self, sampling: Sampling, stops: list[int], capacity: int) -> tuple[list[int], int]:
+    def generate(self, sampling: Sampling, stops: Sequence[int], capacity: int) -> tuple[list[int], int]:
         """Draws up to `capacity` tokens; returns them and a llama2_finish."""
         tokens = ffi.new("int32_t[]", capacity)
         n_tokens = ffi.new("int32_t *")
@@ -533,9 +533,12 @@ class Tokenizer:
         self.vocab_size = int(lib.llama2_tokenizer_vocab_size(self.handle))
         self.bos_id = int(lib.llama2_tokenizer_bos(self.handle))
         self.eos_id = int(lib.llama2_tokenizer_eos(self.handle))
+        n = ffi.new("int32_t *")
+        ids = lib.llama2_tokenizer_eos_ids(self.handle, n)
+        self.eos_ids: tuple[int, ...] = tuple(ffi.unpack(ids, n[0])) if n[0] else ()
 
     def encode(self, text: bytes, bos: bool | None, eos: bool | None, special: bool) -> list[int]:
-        capacity = 2 * len(text) + 3
+        capacity = 3 * len(text) + 3
         tokens = ffi.new("int32_t[]", capacity)
         n = ffi.new("size_t *")
         ends = [-1 if wanted is None else int(wanted) for wanted in (bos, eos)]

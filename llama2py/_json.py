@@ -53,19 +53,19 @@ class Settings:
     def __init__(self, path: str, values: Mapping[str, Any]) -> None:
         """path: what a complaint begins with."""
         self.path = path
-        self._values = values
+        self.values = values
 
     def get(self, name: str) -> Any:
         """Whatever it is."""
-        return self._values.get(name)
+        return self.values.get(name)
 
     def names(self) -> list[str]:
         """Of those that are there."""
-        return [name for name, value in self._values.items() if value is not None]
+        return [name for name, value in self.values.items() if value is not None]
 
     def wrong(self, name: str, expected: str) -> CheckpointError:
         """What to raise of a value that cannot be."""
-        return CheckpointError(f"{self.path}: {name} is {short(self._values.get(name))}, expected {expected}")
+        return CheckpointError(f"{self.path}: {name} is {short(self.values.get(name))}, expected {expected}")
 
     def whole(self, name: str, usual: int | None = None) -> int:
         """A size. usual: where it is not there."""

@@ -55,7 +55,7 @@ class Chat:
         self.prompt_tokens += len(tokens)
         self.left -= len(tokens)
 
-        stops = [self._llama.tokenizer.eos_id]
+        stops = self._llama.tokenizer.eos_ids
         for i in range(self.left + 1):
             with self._llama._computing(self._session):
                 began = time.perf_counter()

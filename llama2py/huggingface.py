@@ -1,4 +1,4 @@
-"""Hugging Face folders: config.json, safetensors or torch files, and tokenizer.model, told to the core in GGUF's terms.
+"""Hugging Face folders: config.json, safetensors or torch files, and a tokenizer, told to the core in GGUF's terms.
 
 Nothing is converted here. Each tensor is found by its name, its shape is compared with what config.json says, and it is
 handed over where it lies. A part of a model that is not known is refused by name; so is a tensor that is left over.
@@ -9,21 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from llama2py import _safetensors, _sentencepiece, _torch
+from llama2py import _safetensors, _tokenizer_folder, _torch
 from llama2py._core import SourceValue
-from llama2py._files import names_in, read_bytes
+from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
 from llama2py._opened import Opened, name_keys, shape_keys
 from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
-from llama2py.errors import CheckpointError, FileMissingError
+from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
-__all__ = ["CONFIG", "is_folder", "open_folder"]
+__all__ = ["CONFIG", "is_folder", "open_folder", "tokenizer_keys"]
 
 CONFIG = "config.json"
-_TOKENIZER = "tokenizer.model"
-_TEMPLATE_MOST = 2**20
 
 # Files of weights, the better ones first: of a name, or in parts that an index of that name lists; how each is read.
 _WEIGHTS: tuple[tuple[str, Callable[[str], dict[str, Tensor]]], ...] = (
@@ -60,20 +57,32 @@ def is_folder(path: str) -> bool:
 
 
 def open_folder(path: str, tokenizer: bool) -> Opened:
-    """Reads what a folder says of its model and, unless another one is to be taken, of its tokenizer."""
-    config = Settings(os.path.join(path, CONFIG), read_object(os.path.join(path, CONFIG)))
-    names = names_in(path)
+    """Reads what a folder says of its model and, if that is wanted, of its tokenizer, as a GGUF file can say it."""
+    config = _read_config(path)
     model = _Model(config)
     keys = name_keys(path, model.family.architecture) | model.keys()
-    tensors = model.choose(_read_tensors(path, names))
-    notes: list[str] = []
-    found = tokenizer and _TOKENIZER in names
-    if found:
-        keys |= _tokenizer_keys(path, config, model.vocab_size, notes)
-    elif tokenizer and "tokenizer.json" in names:
-        notes.append(f"{path} has its tokenizer in tokenizer.json alone, which cannot be read yet")
-    file = os.path.join(path, _TOKENIZER) if found else None
-    return Opened(path, "Hugging Face folder", model.vocab_size, keys, tensors, file, notes)
+    tensors = model.choose(_read_tensors(path, names_in(path)))
+    found = _tokenizer_folder.read(path, config.values, model.vocab_size) if tokenizer else None
+    if found is None:
+        return Opened(path, "Hugging Face folder", model.vocab_size, keys, tensors, None, [])
+    whole = keys | found.keys
+    return Opened(path, "Hugging Face folder", model.vocab_size, whole, tensors, found.path, found.written())
+
+
+def tokenizer_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
+    """A folder's tokenizer alone. vocab_size: of its model; 0: which config.json says. written: to a GGUF file."""
+    config = _read_config(path)
+    found = _tokenizer_folder.read(path, config.values, vocab_size or config.whole("vocab_size"))
+    if found is None:
+        raise TokenizerError(f"{path}: {_tokenizer_folder.MISSING}")
+    if written:
+        found.written()
+    return found.keys
+
+
+def _read_config(path: str) -> Settings:
+    file = os.path.join(path, CONFIG)
+    return Settings(file, read_object(file))
 
 
 def _read_tensors(folder: str, names: list[str]) -> dict[str, Tensor]:
@@ -269,51 +278,3 @@ class _Model:
                 f"{again.path}: the tensor lm_head.weight is not the embedding, though {CONFIG} says that they are tied"
             )
         del left["lm_head.weight"]
-
-
-# Tokenizers.
-
-
-def _tokenizer_keys(folder: str, config: Settings, vocab_size: int, notes: list[str]) -> dict[str, SourceValue]:
-    """GGUF's keys of the tokenizer."""
-    keys = _sentencepiece.keys(os.path.join(folder, _TOKENIZER), vocab_size, notes)
-    said = _optional(folder, "tokenizer_config.json")
-    drawn = _optional(folder, "generation_config.json")
-    keys |= {
-        "add_bos_token": said.get("add_bos_token") is not False,
-        "add_eos_token": said.get("add_eos_token") is True,
-    }
-    for name in ("bos", "eos"):
-        number = _id(notes, drawn, config, f"{name}_token_id")
-        if number is not None:
-            keys.pop(f"{name}_token_id", None)
-            keys |= {f"{name}_token_id": number} if number >= 0 else {}
-    template = _template(folder, said)
-    whole = {f"tokenizer.ggml.{name}": value for name, value in keys.items()}
-    return whole if template is None else {**whole, "tokenizer.chat_template": template}
-
-
-def _optional(folder: str, name: str) -> dict[str, Any]:
-    path = os.path.join(folder, name)
-    return read_object(path) if os.path.exists(path) else {}
-
-
-def _id(notes: list[str], drawn: dict[str, Any], config: Settings, name: str) -> int | None:
-    """A token's id: what texts are drawn with, else the model's. Of several the first; -1: none is wanted."""
-    value = drawn.get(name)
-    value = config.get(name) if value is None else value
-    if isinstance(value, list) and value:
-        if len(value) > 1:
-            notes.append(f"of {name} {short(value)} the first is taken")
-        value = value[0]
-    if value is not None and (type(value) is not int or not -1 <= value < 2**31):
-        raise CheckpointError(f"{config.path}: {name} is {short(value)}, expected a token's id")
-    return value
-
-
-def _template(folder: str, said: dict[str, Any]) -> str | None:
-    path = os.path.join(folder, "chat_template.jinja")
-    if os.path.exists(path):
-        return read_bytes(path, _TEMPLATE_MOST).decode("utf-8", "replace")
-    value = said.get("chat_template")
-    return value if isinstance(value, str) else None

@@ -25,9 +25,9 @@ from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
 from llama2py._opened import Opened, name_keys, shape_keys
 from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
-from llama2py.errors import CheckpointError, FileMissingError
+from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
-__all__ = ["PARAMS", "is_folder", "open_file", "open_folder", "tokenizer_keys"]
+__all__ = ["PARAMS", "folder_keys", "is_folder", "no_keys", "open_file", "open_folder", "tokenizer_keys"]
 
 PARAMS = "params.json"
 _SHARD = re.compile(r"consolidated\.(\d+)\.pth")
@@ -69,6 +69,21 @@ def open_file(path: str, tokenizer: bool) -> Opened:
             raise CheckpointError(f"{path}: the tensor {short(plain)} is there with and without _orig_mod.")
         tensors[plain] = tensor
     return _Model(Settings(f"{path}: model_args", values["model_args"])).open(path, "llama2.c ckpt.pt", [tensors], None)
+
+
+def folder_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
+    """GGUF's keys of a folder's tokenizer, which its model's shape belongs to."""
+    del vocab_size, written
+    found = open_folder(path, tokenizer=True)
+    if found.tokenizer is None:
+        raise TokenizerError(f"{path}: the folder has no {_TOKENIZER}; name another tokenizer")
+    return {key: value for key, value in found.keys.items() if key.startswith("tokenizer.")}
+
+
+def no_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
+    """ckpt.pt has no tokenizer."""
+    del vocab_size, written
+    raise TokenizerError(f"{path}: the file has no tokenizer; name another one")
 
 
 def _find_tokenizer(folder: str) -> str | None:

@@ -120,7 +120,7 @@ def write(
     if own:
         named = None if found.tokenizer else _beside(found)
     elif tokenizer is not None:
-        keys = sources.tokenizer_keys(tokenizer, found.vocab_size)
+        keys = sources.tokenizer_keys(tokenizer, found.vocab_size, written=True)
         named = tokenizer if keys is None else None
         found = replace(found, keys=found.keys | (keys or {}), tokenizer=os.fspath(tokenizer))
     size = found.bytes

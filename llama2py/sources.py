@@ -14,7 +14,7 @@ from llama2py import _torch, huggingface, meta
 from llama2py._core import Source, SourceValue, StrPath
 from llama2py._files import names_in
 from llama2py._opened import Opened
-from llama2py.errors import FileError, TokenizerError
+from llama2py.errors import FileError
 
 __all__ = ["OPENERS", "Opener", "open_checkpoint", "opened", "tokenizer_keys", "tokenizer_source"]
 
@@ -24,37 +24,42 @@ class Opener:
     """Opens one kind of checkpoints.
 
     recognises: whether a path is of the kind. opens: reads it, with its tokenizer if that is wanted.
+    tokenizer: GGUF's keys of its tokenizer alone, for a model of that many tokens (0: not known), and whether they are
+        to be written to a file. Errors: TokenizerError, also where it has none.
     """
 
     recognises: Callable[[str], bool]
     opens: Callable[[str, bool], Opened]
+    tokenizer: Callable[[str, int, bool], dict[str, SourceValue]]
 
 
 OPENERS = (
-    Opener(huggingface.is_folder, huggingface.open_folder),
-    Opener(meta.is_folder, meta.open_folder),
-    Opener(_torch.is_torch, meta.open_file),
+    Opener(huggingface.is_folder, huggingface.open_folder, huggingface.tokenizer_keys),
+    Opener(meta.is_folder, meta.open_folder, meta.folder_keys),
+    Opener(_torch.is_torch, meta.open_file, meta.no_keys),
 )
 
 
-def open_checkpoint(path: StrPath, tokenizer: bool = True) -> Opened | None:
-    """What a checkpoint holds; None: it is a file for the core to open, or to refuse.
-
-    tokenizer: whether the one that is in it is wanted.
-    """
-    named = os.fspath(path)
+def _opener_of(path: str) -> Opener | None:
+    """None: it is a file for the core to open, or to refuse."""
     for opener in OPENERS:
-        if opener.recognises(named):
-            return opener.opens(named, tokenizer)
-    if os.path.isdir(named):
-        names_in(named)
+        if opener.recognises(path):
+            return opener
+    if os.path.isdir(path):
+        names_in(path)
         failure = FileError(
-            f"{named}: a directory without {huggingface.CONFIG} or {meta.PARAMS}, "
+            f"{path}: a directory without {huggingface.CONFIG} or {meta.PARAMS}, "
             "expected a file, or a folder of Hugging Face's or Meta's"
         )
-        failure.errno, failure.filename = errno.EISDIR, named
+        failure.errno, failure.filename = errno.EISDIR, path
         raise failure
     return None
+
+
+def open_checkpoint(path: StrPath, tokenizer: bool = True) -> Opened | None:
+    """What a checkpoint holds; None: it is a file for the core. tokenizer: whether the one that is in it is wanted."""
+    opener = _opener_of(os.fspath(path))
+    return None if opener is None else opener.opens(os.fspath(path), tokenizer)
 
 
 def opened(path: StrPath) -> StrPath | Source:
@@ -63,21 +68,18 @@ def opened(path: StrPath) -> StrPath | Source:
     return path if found is None else found.source()
 
 
-def tokenizer_keys(path: StrPath, vocab_size: int) -> dict[str, SourceValue] | None:
-    """GGUF's keys of a tokenizer; None: it is a file for the core to open. vocab_size: the model's, or 0."""
+def tokenizer_keys(path: StrPath, vocab_size: int, written: bool) -> dict[str, SourceValue] | None:
+    """GGUF's keys of a tokenizer; None: it is a file for the core. vocab_size: the model's, or 0."""
     named = os.fspath(path)
     if named.endswith(".model") and os.path.isfile(named):
         return meta.tokenizer_keys(named, vocab_size, [], later=True)
-    found = open_checkpoint(path)
-    if found is not None and found.tokenizer is None:
-        kind = "folder" if os.path.isdir(named) else "file"
-        raise TokenizerError(f"{named}: the {kind} has no tokenizer.model; name another tokenizer")
-    return None if found is None else {k: value for k, value in found.keys.items() if k.startswith("tokenizer.")}
+    opener = _opener_of(named)
+    return None if opener is None else opener.tokenizer(named, vocab_size, written)
 
 
 def tokenizer_source(path: StrPath, vocab_size: int) -> StrPath | Source:
     """What the core reads a tokenizer from. vocab_size: the model's, or 0."""
-    keys = tokenizer_keys(path, vocab_size)
+    keys = tokenizer_keys(path, vocab_size, written=False)
     if keys is None:
         return path
     source = Source(path)

@@ -43,8 +43,13 @@ class Tokenizer:
 
     @property
     def eos_id(self) -> int:
-        """The token that ends a text, </s>."""
+        """The token that ends a text, </s>; -1 where the vocabulary has none."""
         return self._core.eos_id
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """All tokens that end a text, `eos_id` first: a chat model has one for the end of a turn too."""
+        return self._core.eos_ids
 
     def encode(
         self,

@@ -281,9 +281,9 @@ def test_what_other_files_say_of_tokens(spoken: Path, tmp_path: Path) -> None:
         '{"add_bos_token": false, "add_eos_token": true, "chat_template": "{{ größer }}"}'
     )
     result = convert(folder, tmp_path / "model.gguf")
-    assert result.notes == ["of eos_token_id [9, 10] the first is taken"]
+    assert not result.notes
     tokenizer = Tokenizer(tmp_path / "model.gguf")
-    assert (tokenizer.bos_id, tokenizer.eos_id) == (5, 9)
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.eos_ids) == (5, 9, (9, 10))
     assert tokenizer.encode("")[:1] != [5] and tokenizer.encode("")[-1:] == [9]
     assert llama2py.inspect(tmp_path / "model.gguf").metadata["tokenizer.chat_template"] == "{{ größer }}"
     (folder / "generation_config.json").unlink()
@@ -296,10 +296,13 @@ def test_what_other_files_say_of_tokens(spoken: Path, tmp_path: Path) -> None:
 def test_a_folder_without_a_tokenizer(spoken: Path, tmp_path: Path) -> None:
     folder, _, _ = folder_of("llama", tmp_path / "folder")
     assert convert(folder, tmp_path / "none.gguf").tokenizer is None
-    with pytest.raises(TokenizerError, match=r"folder: the folder has no tokenizer\.model"):
+    with pytest.raises(
+        TokenizerError, match=r"folder: holds neither tokenizer\.json nor tokenizer\.model; name another"
+    ):
         Tokenizer(folder)
     (folder / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json alone, which cannot be read yet" in convert(folder, tmp_path / "a.gguf").notes[0]
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: model is None, expected an object"):
+        convert(folder, tmp_path / "a.gguf")
     checkpoints.write_tokenizer(tmp_path / "named.bin", 320)
     result = convert(folder, tmp_path / "b.gguf", tokenizer=tmp_path / "named.bin")
     assert result.tokenizer == str(tmp_path / "named.bin") and not result.notes
