@@ -18,7 +18,7 @@ import checkpoints
 import gguf
 import pytest
 import sentencepiece
-from checkpoints import SHAPES
+from checkpoints import SHAPES, Shape
 from folders import write_folder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -31,6 +31,7 @@ from jsons import (
     added,
     byte_level,
     characters_of,
+    merges_of,
     metaspace,
     peer_of,
     put_added,
@@ -41,7 +42,8 @@ from jsons import (
     split,
     written,
 )
-from vocabularies import SNIPPETS
+from test_tokenizers import SEPARATOR
+from vocabularies import SNIPPETS, CTokenizer, Vocabulary, build_library
 
 import llama2py
 from llama2py import Llama, Llama2Error, TextError, Tokenizer, TokenizerError
@@ -412,6 +414,34 @@ def test_scores_and_ranks_agree_with_sentencepiece(tmp_path: Path) -> None:
         assert ranked.encode(text, bos=False) == scored.encode(text, bos=False) == peer.encode(text)
 
     check()
+
+
+def test_the_tokenizer_of_llama_2(data: Path, tmp_path: Path) -> None:
+    """As a tokenizer.json, and as the file of scores that is made of it: the ids that others have recorded."""
+    recorded = data / "tokenizers" / "ggml-vocab-llama-spm.gguf"
+    peer = sentencepiece.SentencePieceProcessor(model_file=str(data / "tokenizers" / "tokenizer.model"))
+    pieces = {peer.id_to_piece(id): peer.get_score(id) for id in range(peer.get_piece_size())}
+    learned = {piece: score for id, (piece, score) in enumerate(pieces.items()) if id >= 259}
+    values = characters_of(LEGACY, None)
+    values["model"] |= {
+        "vocab": {piece: id for id, piece in enumerate(pieces)},
+        "merges": [f"{left} {right}" for left, right in merges_of(learned)],
+    }
+    folder = save(tmp_path / "f", put_added(values, [added(text, True) for text in ("<unk>", "<s>", "</s>")]))
+    ours = Tokenizer(folder)
+    texts = Path(f"{recorded}.inp").read_bytes().decode().split(SEPARATOR)
+    lines = Path(f"{recorded}.out").read_text().split("\n")
+    assert len(texts) == len(lines) > 40
+    for text, line in zip(texts, lines, strict=True):
+        assert ours.encode(text) == [int(id) for id in line.split()] and ours.decode(ours.encode(text)) == text
+    weights = checkpoints.random_weights(Shape(4, 4, 1, 2, 1, 32000, 8), 1)
+    write_folder(folder, weights)
+    llama2py.convert(folder, tmp_path / "a.gguf")
+    there = Tokenizer(tmp_path / "a.gguf")
+    scored = CTokenizer(build_library(tmp_path), Vocabulary.of(tmp_path / "a.gguf"))  # without keys of our own
+    for text in [*texts, *(" " * n + "the" for n in range(70)), *("x" * n for n in range(20))]:
+        assert there.encode(text, bos=False) == ours.encode(text) == scored.encode(text)
+    scored.close()
 
 
 def test_merges_that_scores_cannot_say(tmp_path: Path) -> None:
