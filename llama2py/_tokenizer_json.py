@@ -104,24 +104,30 @@ class Vocabulary:
             keys[f"{OWN}added"] = flags
         return keys
 
+    def _made(self) -> list[str]:
+        """What each merge makes, for scores.
+
+        Runs of one character whose merges stand among each other are one to scores, as Llama 2's runs of spaces are in
+        SentencePiece: either way the leftmost grows first.
+        """
+        made = [left + right for left, right in self.merges]
+        runs = [whole[0] * 2 if whole == whole[0] * len(whole) else whole for whole in made]
+        apart = _apart(made)
+        mixed = {run for whole, run in zip(made, runs, strict=True) if whole in apart}
+        return [run if run in mixed else whole for whole, run in zip(made, runs, strict=True)]
+
     def _scores(self) -> list[float]:
         """SentencePiece's: a piece is the better the earlier it is made."""
-        ranks: dict[str, int] = {}
-        for left, right in self.merges:
-            ranks.setdefault(left + right, len(ranks))
-        return [-float(ranks.get(text, 0)) for text in self.texts]
+        ranks = {one: i for i, one in enumerate(dict.fromkeys(self._made()))}
+        found = {left + right: ranks[one] for (left, right), one in zip(self.merges, self._made(), strict=True)}
+        return [-float(found.get(text, 0)) for text in self.texts]
 
     def _unlike_scores(self) -> str:
         """Why merges by scores would not be those by rank, or "": SentencePiece makes a piece of whatever two pieces
         it is made of, and one piece after another."""
-        seen: set[str] = set()
-        before = ""
-        for left, right in self.merges:
-            whole = left + right
-            if whole != before and whole in seen:
-                return f"merges that make {short(whole)} stand apart"
-            seen.add(whole)
-            before = whole
+        apart = _apart(self._made())
+        if apart:
+            return f"merges that make {short(min(apart))} stand apart"
         pieces = {text for text, kind in zip(self.texts, self.kinds, strict=True) if kind == _NORMAL}
         made = set(self.merges)
         for piece in pieces:
@@ -155,6 +161,19 @@ class Vocabulary:
         if self.pre:
             return ""
         return "each space begins a word" if self.split_spaces else self._unlike_scores()
+
+
+def _apart(names: list[str]) -> set[str]:
+    """Those that come again after another has come."""
+    begun: set[str] = set()
+    apart: set[str] = set()
+    before = ""
+    for name in names:
+        if name != before and name in begun:
+            apart.add(name)
+        begun.add(name)
+        before = name
+    return apart
 
 
 class _Part:

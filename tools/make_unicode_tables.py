@@ -1,8 +1,8 @@
 """Writes what csrc/text knows of Unicode: unicode_tables.h, the classes of characters, and normal_tables.h, which
 normalisation form C (Unicode Standard Annex 15) is made of.
 
-The version of Unicode is fixed, so that every Python writes the same files: the one that Python carries is used where it
-is that version, else the package unicodedata2.
+The version of Unicode is fixed, so that every Python writes the same files: the one that Python carries is used where
+it is that version, else the package unicodedata2.
 
     python tools/make_unicode_tables.py
 """
@@ -24,7 +24,12 @@ CONTROL_SPACES = (*range(0x9, 0xE), 0x85)  # White_Space beyond the separators
 ORDER = ("other", "letter", "number", "punctuation", "space")
 WORD_CATEGORIES = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc")
 JOINERS = (0x200C, 0x200D)
-LETTERS_IN_SHAPES = (*range(0x24B6, 0x24EA), *range(0x1F130, 0x1F14A), *range(0x1F150, 0x1F16A), *range(0x1F170, 0x1F18A))
+SHAPES = (
+    (0x24B6, 0x24EA),
+    (0x1F130, 0x1F14A),
+    (0x1F150, 0x1F16A),
+    (0x1F170, 0x1F18A),
+)  # letters in circles and the like
 HANGUL = range(0xAC00, 0xAC00 + 11172)
 
 HEADER = """\
@@ -70,10 +75,12 @@ def stretches() -> list[int]:
 
 
 def word_edges() -> list[int]:
-    """Where what a regular expression calls \\w begins and ends, in turn, from U+0000 on, which is not of it: Alphabetic,
-    M, Nd, Pc and Join_Control (Unicode Technical Standard 18). Beyond L, M and Nl, Alphabetic has letters in shapes."""
+    """Where what a regular expression calls \\w begins and ends, in turn, from U+0000 on, which is not of it.
+
+    That is Alphabetic, M, Nd, Pc and Join_Control (Unicode Technical Standard 18); Alphabetic is more than L, M, Nl.
+    """
     category = database().category
-    others = {*JOINERS, *LETTERS_IN_SHAPES}
+    others = {*JOINERS, *(code for begin, end in SHAPES for code in range(begin, end))}
 
     def is_word(code: int) -> bool:
         return category(chr(code)) in WORD_CATEGORIES or code in others
@@ -128,14 +135,14 @@ def headers() -> dict[str, str]:
     notes = {
         "unicode_tables": (
             "classes of code points",
-            "Each entry begins a stretch that reaches to the next: code point << 3 | class; and what \\w matches, which\n"
-            " * begins and ends at every other entry.",
+            "Each entry begins a stretch that reaches to the next: code point << 3 | class; and what \\w matches,\n"
+            " * which begins and ends at every other entry.",
             classes,
         ),
         "normal_tables": (
             "normalisation form C",
-            "Classes: code point << 8 | combining class, each to the next. Decompositions: code point << 42 | first << 21 |\n"
-            " * second. Compositions: indexes of these, by first and second.",
+            "Classes: code point << 8 | combining class, each to the next. Decompositions: code point << 42 |\n"
+            " * first << 21 | second. Compositions: indexes of these, by first and second.",
             forms,
         ),
     }

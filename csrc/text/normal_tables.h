@@ -1,7 +1,7 @@
 /* text/normal_tables: normalisation form C in Unicode 16.0.0; written by tools/make_unicode_tables.py.
  *
- * Classes: code point << 8 | combining class, each to the next. Decompositions: code point << 42 | first << 21 |
- * second. Compositions: indexes of these, by first and second. */
+ * Classes: code point << 8 | combining class, each to the next. Decompositions: code point << 42 |
+ * first << 21 | second. Compositions: indexes of these, by first and second. */
 #ifndef TEXT_NORMAL_TABLES_H
 #define TEXT_NORMAL_TABLES_H
 

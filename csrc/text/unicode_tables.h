@@ -1,7 +1,7 @@
 /* text/unicode_tables: classes of code points in Unicode 16.0.0; written by tools/make_unicode_tables.py.
  *
- * Each entry begins a stretch that reaches to the next: code point << 3 | class; and what \w matches, which
- * begins and ends at every other entry. */
+ * Each entry begins a stretch that reaches to the next: code point << 3 | class; and what \w matches,
+ * which begins and ends at every other entry. */
 #ifndef TEXT_UNICODE_TABLES_H
 #define TEXT_UNICODE_TABLES_H
 

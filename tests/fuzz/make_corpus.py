@@ -259,8 +259,8 @@ def tokenizer_files() -> Files:
     pieces += [("h", NORMAL), ("t", NORMAL), ("e", NORMAL)]
     flag: Metadata = {"ranked": (Type.BOOL, True), "normalizer": (STR, "nfc"), "each_unknown": (Type.BOOL, True)}
     for scheme in ("wanting", "first"):
-        rule: Metadata = {**flag, "space_prefix": (STR, scheme), "split_spaces": (Type.BOOL, scheme == "wanting")}
-        yield f"ranked-{scheme}.gguf", vocabulary("llama", pieces, ranked_words, own=rule, added=[*ways, 0, 0, 0])
+        way: Metadata = {**flag, "space_prefix": (STR, scheme), "split_spaces": (Type.BOOL, scheme == "wanting")}
+        yield f"ranked-{scheme}.gguf", vocabulary("llama", pieces, ranked_words, own=way, added=[*ways, 0, 0, 0])
     yield "ranked.gguf", vocabulary("llama", every, ["▁ a", "a b"], own={"ranked": (Type.BOOL, True)})
     letters = [*"abdehlotn'1234", "Ġ", "Ċ", "Ã", "©"]
     merged = ["ab", "he", "the", "Ġa", "Ġab", "12", "123", "é", "ĠĠ"]

@@ -5,6 +5,7 @@ refused.
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import random
 import time
@@ -17,7 +18,7 @@ import checkpoints
 import gguf
 import pytest
 import sentencepiece
-from checkpoints import SHAPES
+from checkpoints import SHAPES, Shape
 from folders import write_folder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,8 @@ from jsons import (
     Values,
     added,
     byte_level,
+    characters_of,
+    merges_of,
     metaspace,
     peer_of,
     put_added,
@@ -39,7 +42,8 @@ from jsons import (
     split,
     written,
 )
-from vocabularies import SNIPPETS
+from test_tokenizers import SEPARATOR
+from vocabularies import SNIPPETS, CTokenizer, Vocabulary, build_library
 
 import llama2py
 from llama2py import Llama, Llama2Error, TextError, Tokenizer, TokenizerError
@@ -206,9 +210,9 @@ def test_normal_forms(tmp_path: Path) -> None:
     whole = [chr(c) for c in range(0x110000) if unicode.decomposition(chr(c)) or 0x1100 <= c < 0x1200]
     texts = ["".join(map(chr, range(c, c + 0x100))) for c in range(0, 0x110000, 0x100) if not 0xD800 <= c < 0xE000]
     texts += [
-        c + m for c in ("a", "\u0391", "\uac00", "\u1100", *rng.sample(whole, 300)) for m in rng.sample(marks, 20)
+        c + m for c in ("a", "\u0391", "\uac00", "\u1100", *rng.sample(whole, 100)) for m in rng.sample(marks, 10)
     ]
-    texts += ["".join(rng.choices([*marks[:200], *whole, *"aeou"], k=rng.randrange(40))) for _ in range(3000)]
+    texts += ["".join(rng.choices([*marks[:200], *whole, *"aeou"], k=rng.randrange(40))) for _ in range(1000)]
     texts += [chr(c) + "\u1161\u11a8\u0301" for c in range(0x1100, 0x1113)]
     for text in texts:
         assert ours.decode(ours.encode(text)) == unicode.normalize("NFC", text), ascii(text)
@@ -412,20 +416,52 @@ def test_scores_and_ranks_agree_with_sentencepiece(tmp_path: Path) -> None:
     check()
 
 
+def test_the_tokenizer_of_llama_2(data: Path, tmp_path: Path) -> None:
+    """As a tokenizer.json, and as the file of scores that is made of it: the ids that others have recorded."""
+    recorded = data / "tokenizers" / "ggml-vocab-llama-spm.gguf"
+    peer = sentencepiece.SentencePieceProcessor(model_file=str(data / "tokenizers" / "tokenizer.model"))
+    pieces = {peer.id_to_piece(id): peer.get_score(id) for id in range(peer.get_piece_size())}
+    learned = {piece: score for id, (piece, score) in enumerate(pieces.items()) if id >= 259}
+    values = characters_of(LEGACY, None)
+    values["model"] |= {
+        "vocab": {piece: id for id, piece in enumerate(pieces)},
+        "merges": [f"{left} {right}" for left, right in merges_of(learned)],
+    }
+    folder = save(tmp_path / "f", put_added(values, [added(text, True) for text in ("<unk>", "<s>", "</s>")]))
+    ours = Tokenizer(folder)
+    texts = Path(f"{recorded}.inp").read_bytes().decode().split(SEPARATOR)
+    lines = Path(f"{recorded}.out").read_text().split("\n")
+    assert len(texts) == len(lines) > 40
+    for text, line in zip(texts, lines, strict=True):
+        assert ours.encode(text) == [int(id) for id in line.split()] and ours.decode(ours.encode(text)) == text
+    weights = checkpoints.random_weights(Shape(4, 4, 1, 2, 1, 32000, 8), 1)
+    write_folder(folder, weights)
+    llama2py.convert(folder, tmp_path / "a.gguf")
+    there = Tokenizer(tmp_path / "a.gguf")
+    scored = CTokenizer(build_library(tmp_path), Vocabulary.of(tmp_path / "a.gguf"))  # without keys of our own
+    for text in [*texts, *(" " * n + "the" for n in range(70)), *("x" * n for n in range(20))]:
+        assert there.encode(text, bos=False) == ours.encode(text) == scored.encode(text)
+    scored.close()
+
+
 def test_merges_that_scores_cannot_say(tmp_path: Path) -> None:
-    values = put_added(FORMS["llama"](), [added("<unk>", True)])
-    merges = values["model"]["merges"]
-    made = [merge.replace(" ", "") for merge in merges]
-    twice = next(i for i in range(len(made)) if made[i] == made[i + 1])
-    for name, changed, complaint in (
-        ("apart", [*merges[:twice], *merges[twice + 1 :], merges[twice]], "stand apart"),
-        ("less", merges[:-1], "do not merge"),
+    values = put_added(characters_of(LEGACY, None, byte_fallback=False), [added("<unk>", True)])
+    vocab = {text: id for id, text in enumerate(["<unk>", SPACE, "a", "b", "c", "ab", "bc", "abc"])}
+    told = ["b c", "a b", "ab c", "a bc"]
+    for name, merges, complaint in (
+        ("told", told, ""),
+        ("apart", ["ab c", "b c", "a b", "a bc"], "merges that make 'abc' stand apart"),
+        ("less", told[:-1], "'a' and 'bc' do not merge"),
+        ("none", told[2:], "'[ab]' and '[bc]' do not merge"),
     ):
-        folder = model_of(tmp_path / name, {**values, "model": {**values["model"], "merges": changed}})
-        assert (
-            Tokenizer(folder).encode("the cat")
-            == peer_of(json.loads((folder / "tokenizer.json").read_text())).encode("the cat").ids
-        )
+        changed = inside(values, "model", vocab=vocab, merges=merges)
+        folder, peer = model_of(tmp_path / name, changed), peer_of(changed)
+        ours = Tokenizer(folder)
+        for text in map("".join, itertools.product("abc ", repeat=5)):
+            assert ours.encode(text, bos=False) == peer.encode(text).ids
+        if not complaint:
+            llama2py.convert(folder, tmp_path / "told.gguf")
+            continue
         with pytest.raises(TokenizerError, match=complaint):
             llama2py.convert(folder, tmp_path / "x.gguf")
     with pytest.raises(TokenizerError, match="each space begins a word"):
