@@ -340,6 +340,14 @@ LLAMA2_API llama2_status llama2_source_put_tensor(llama2_source *source, const c
                                                   int32_t n_dims, const int64_t *dims, const void *data, uint64_t bytes,
                                                   int64_t split);
 
+/* The same of a tensor that lies in pieces, as the shards of a model do that was cut for several processors: pieces[0..n)
+ * of `bytes` bytes each. dims are those of the whole; side_by_side: 0, and each piece has the next rows, or 1, and each has
+ * the next columns of all rows. The list of pieces is copied. Errors: ARGUMENT (also a number of rows or columns, in
+ * blocks of the type, that the pieces cannot share evenly), MEMORY. */
+LLAMA2_API llama2_status llama2_source_join_tensor(llama2_source *source, const char *name, int32_t dtype,
+                                                   int32_t n_dims, const int64_t *dims, const void *const *pieces,
+                                                   int32_t n_pieces, uint64_t bytes, int side_by_side);
+
 /* As llama2_quantize_file(), llama2_plan_file(), llama2_model_load() and llama2_tokenizer_load() do with a GGUF file that
  * holds the same. The data is read by these calls alone. */
 LLAMA2_API llama2_status llama2_source_quantize(const llama2_source *source, const char *out,
@@ -580,11 +588,16 @@ LLAMA2_API int32_t llama2_tokenizer_vocab_size(const llama2_tokenizer *tokenizer
 LLAMA2_API int32_t llama2_tokenizer_bos(const llama2_tokenizer *tokenizer);
 LLAMA2_API int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer);
 
+/* The ids of all tokens that end a text, of which llama2_tokenizer_eos() is the first: a chat model may have one for the
+ * end of a turn and one for the end of a text. *n: how many, 0 where there is none. Lives as long as the tokenizer. */
+LLAMA2_API const int32_t *llama2_tokenizer_eos_ids(const llama2_tokenizer *tokenizer, int32_t *n);
+
 /* Turns text[0..n) into ids, as the vocabulary's model does: merges by score after a space that is put before a text that
- * is not empty, or merges of bytes by rank within words; bytes for characters outside the vocabulary.
+ * is not empty, or merges of bytes by rank within words; bytes for characters outside the vocabulary. A vocabulary may
+ * want its texts in normalisation form C; they get it here.
  * bos, eos: 1, 0, or -1 for what the vocabulary is used to; skipped where it has no such token. special: whether control
  * tokens that are written out in the text, as <s>, become tokens; user-defined ones always do.
- * tokens: room for `capacity` ids; 2 n + 3 always suffices.
+ * tokens: room for `capacity` ids; 3 n + 3 always suffices.
  * Errors: TEXT (with the offset of the first bad byte), ARGUMENT (capacity; names what is needed), MEMORY. */
 LLAMA2_API llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos,
                                                  int eos, int special, int32_t *tokens, size_t capacity,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core, huggingface
+from llama2py import _core, sources
 from llama2py._core import StrPath
 from llama2py.errors import ContextOverflowError, InsufficientMemoryError, InvalidArgumentError, Llama2Error
 from llama2py.info import ModelInfo, plan
@@ -135,7 +135,7 @@ class Bench:
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
         """context: what the tests may use; None takes the model's own. progress: of the load."""
-        self._path, self._opened, self._quantize, self._kv = path, huggingface.opened(path), quantize, kv
+        self._path, self._opened, self._quantize, self._kv = path, sources.opened(path), quantize, kv
         _, described = _core.plan(self._opened, quantize=quantize, threads=None, isa=isa, context=context, batch=None)
         room = int(described["context"]) if context is None else context
         for test in tests:

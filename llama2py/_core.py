@@ -11,7 +11,7 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -94,7 +94,10 @@ def _option(name: str, value: int | None) -> int:
 
 
 def _path(path: StrPath) -> bytes:
-    encoded = os.fsencode(path)
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise errors.InvalidArgumentError(f"a path cannot hold half of a surrogate pair: {os.fspath(path)!r}") from None
     if b"\0" in encoded:
         raise errors.InvalidArgumentError(f"a path cannot hold a NUL byte: {os.fspath(path)!r}")
     return encoded
@@ -223,10 +226,12 @@ SourceValue: TypeAlias = "bool | int | float | str | list[bytes] | npt.NDArray[n
 class Source:
     """A checkpoint put together in GGUF's terms. It keeps what its tensors lie in alive."""
 
-    def __init__(self, name: StrPath) -> None:
+    def __init__(self, name: StrPath, **described: Any) -> None:
+        """name: for messages. described: fields of llama2_model_info that say more of it than the core knows."""
         made = ffi.new("llama2_source **")
         _check(lib.llama2_source_new(_path(name), made))
         self.name = os.fspath(name)
+        self.described = described
         self.handle = made[0]
         self._kept: list[Any] = []
         weakref.finalize(self, lib.llama2_source_free, self.handle).atexit = False
@@ -260,6 +265,23 @@ class Source:
         kind = _SOURCE_DTYPES[dtype]
         _check(
             lib.llama2_source_put_tensor(self.handle, name.encode(), kind, len(shape), dims, lying, data.size, split)
+        )
+        self._kept.append(lying)
+
+    def join_tensor(
+        self, name: str, dtype: str, shape: tuple[int, ...], pieces: list[npt.NDArray[np.uint8]], axis: int
+    ) -> None:
+        """Puts a matrix of such a type that lies in pieces of one size. shape: of the whole. axis: 0, and each has the
+        next rows, or 1, and each has the next columns.
+        """
+        lying = [ffi.from_buffer("unsigned char[]", piece) for piece in pieces]
+        dims = ffi.new("int64_t[]", list(shape[::-1]))
+        kind, size = _SOURCE_DTYPES[dtype], pieces[0].size
+        addresses = ffi.new("void *[]", lying)
+        _check(
+            lib.llama2_source_join_tensor(
+                self.handle, name.encode(), kind, len(shape), dims, addresses, len(lying), size, axis
+            )
         )
         self._kept.append(lying)
 
@@ -357,15 +379,15 @@ def plan(
         _check(lib.llama2_source_plan(path.handle, model_options[0], session_options, info, planned), path.name)
     else:
         _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, info, planned), path)
-    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info)
+    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info, path)
 
 
-def _info(info: Any) -> dict[str, Any]:
+def _info(info: Any, path: StrPath | Source) -> dict[str, Any]:
     """The fields of llama2_model_info, with text for names and for the dtype."""
     values = {name: getattr(info, name) for name, _ in ffi.typeof("llama2_model_info").fields}
     values |= {name: _string(values[name]) for name in ("format", "isa", "architecture", "rope_scaling")}
     values |= {"dtype": _string(lib.llama2_dtype_name(info.dtype)), "shared_classifier": bool(info.shared_classifier)}
-    return values
+    return values | path.described if isinstance(path, Source) else values
 
 
 class Model:
@@ -395,6 +417,7 @@ class Model:
         else:
             _check_computed(lib.llama2_model_load(_path(path), options[0], session, made), path)
         self.handle = made[0]
+        self._info = _info(lib.llama2_model_describe(self.handle), path)
         self._free = weakref.finalize(self, lib.llama2_model_free, self.handle)
         self._free.atexit = False
 
@@ -405,7 +428,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """The fields of llama2_model_info, with text for names and for the dtype."""
-        return _info(lib.llama2_model_describe(self.handle))
+        return self._info
 
 
 def _free_session(handle: Any, model: Model) -> None:
@@ -472,7 +495,7 @@ class Session:
         )
         return logprobs
 
-    def generate(self, sampling: Sampling, stops: list[int], capacity: int) -> tuple[list[int], int]:
+    def generate(self, sampling: Sampling, stops: Sequence[int], capacity: int) -> tuple[list[int], int]:
         """Draws up to `capacity` tokens; returns them and a llama2_finish."""
         tokens = ffi.new("int32_t[]", capacity)
         n_tokens = ffi.new("int32_t *")
@@ -535,7 +558,7 @@ class Asked:
     prompt: list[int]
     max_tokens: int
     sampling: Sampling
-    stops: list[int]
+    stops: Sequence[int]
     priority: int = 0
     logprobs: bool = False
     top: int = 0
@@ -592,7 +615,7 @@ class Engine:
     def submit(self, asked: Asked) -> int:
         """The number that events will name it by."""
         request = ffi.new("llama2_request *")
-        kept = ffi.new("int32_t[]", asked.prompt), ffi.new("int32_t[]", asked.stops)
+        kept = ffi.new("int32_t[]", asked.prompt), ffi.new("int32_t[]", list(asked.stops))
         request.prompt, request.stops = kept
         request.n_prompt, request.n_stops = len(asked.prompt), len(asked.stops)
         request.max_tokens = asked.max_tokens
@@ -672,9 +695,12 @@ class Tokenizer:
         self.vocab_size = int(lib.llama2_tokenizer_vocab_size(self.handle))
         self.bos_id = int(lib.llama2_tokenizer_bos(self.handle))
         self.eos_id = int(lib.llama2_tokenizer_eos(self.handle))
+        n = ffi.new("int32_t *")
+        ids = lib.llama2_tokenizer_eos_ids(self.handle, n)
+        self.eos_ids: tuple[int, ...] = tuple(ffi.unpack(ids, n[0])) if n[0] else ()
 
     def encode(self, text: bytes, bos: bool | None, eos: bool | None, special: bool) -> list[int]:
-        capacity = 2 * len(text) + 3
+        capacity = 3 * len(text) + 3
         tokens = ffi.new("int32_t[]", capacity)
         n = ffi.new("size_t *")
         ends = [-1 if wanted is None else int(wanted) for wanted in (bos, eos)]

@@ -50,7 +50,7 @@ class Chat:
         self.prompt_tokens += len(tokens)
         self.left -= len(tokens)
         self._said += tokens
-        asked = _core.Asked(self._said, self.left + 1, self._sampling, [self._llama.tokenizer.eos_id])
+        asked = _core.Asked(self._said, self.left + 1, self._sampling, self._llama.tokenizer.eos_ids)
         draws = 0
         with Stream(self._llama, Request(asked, 0, [], False, None)) as stream:
             for chunk in stream:

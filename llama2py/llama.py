@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core, huggingface
+from llama2py import _core, sources
 from llama2py._core import StrPath
 from llama2py._engine import Engine
 from llama2py._terminal import progress_bar
@@ -65,8 +65,8 @@ def _end_threads() -> None:
 class Llama:
     """A model, ready to run.
 
-    path: a checkpoint: llama2.c's .bin, a GGUF file (of several, the first), or a Hugging Face folder; None takes the
-        model in the box.
+    path: a checkpoint: llama2.c's .bin or ckpt.pt, a GGUF file (of several, the first), a Hugging Face folder, or one
+        of Meta's, with params.json and consolidated.NN.pth; None takes the model in the box.
     tokenizer: a Tokenizer or the path of one; None looks beside the checkpoint once text is wanted.
     quantize: "q8_0" makes a float checkpoint's matrices int8 while loading, 8.5 bits a weight.
     threads: how many compute; None takes the cores this process may really use. Never changes a result.
@@ -111,10 +111,10 @@ class Llama:
         self._closed = False
         self._ended = False  # the interpreter is about to
         size: dict[str, Any] = {"context": context, "batch": batch, "threads": threads, "kv": kv, "pool": pool}
-        opened = huggingface.opened(self._path)
+        opened = sources.opened(self._path)
         load: dict[str, Any] = {"quantize": quantize, "threads": threads, "isa": isa}
         self._model = _core.Model(opened, **load, context=context, batch=batch, kv=kv, pool=pool, progress=progress)
-        self._draft = None if draft is None else _core.Model(huggingface.opened(os.fspath(draft)), **load)
+        self._draft = None if draft is None else _core.Model(sources.opened(os.fspath(draft)), **load)
         self._info = ModelInfo(**self._model.describe())
         self._tokenizer: Tokenizer | None = None
         if isinstance(tokenizer, Tokenizer):
@@ -447,7 +447,7 @@ class Llama:
             prompt=ids,
             max_tokens=min(wanted, max(room, 0)),
             sampling=sampling,
-            stops=[] if tokenizer is None else [t for t in (tokenizer.bos_id, tokenizer.eos_id) if t >= 0],
+            stops=[] if tokenizer is None else [t for t in (tokenizer.bos_id, *tokenizer.eos_ids) if t >= 0],
             priority=priority,
             logprobs=logprobs is not None,
             top=logprobs or 0,
