@@ -75,7 +75,8 @@ class Llama:
     batch: how many tokens of a prompt are computed at once; None takes 256. Never changes a result.
     kv: how keys and values are kept: "f32", "f16" or "q8_0"; None takes float32 for llama2.c's checkpoints, as there,
         and else float16.
-    pool: how many tokens all sequences together may hold; None takes the context, but at least 4096.
+    pool: how many tokens all sequences together may hold; None takes the context, but at least 4096; 0 the
+        context.
     sequences: how many are computed at once, at most; None takes 64.
     chunk: how many tokens of prompts a step takes in which other sequences are decoded; None takes 128.
     prefix_cache: whether what was read is kept while there is room, so that a prompt that begins likewise is not read
