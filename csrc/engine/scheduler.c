@@ -529,6 +529,9 @@ static void settle(llama2_engine *e, request *r) {
 
 /* false: it was ended early, and nothing of it is done. */
 static bool step_once(llama2_engine *e) {
+  pthread_mutex_lock(&e->lock);
+  atomic_store(&e->draft.cancel, e->interrupted);
+  pthread_mutex_unlock(&e->lock);
   take_inbox(e);
   drop_cancelled(e);
   admit_waiting(e);
