@@ -178,9 +178,10 @@ void engine_interrupt(llama2_engine *e) {
 
 /* Events. */
 
-/* Room for all that a step can bring about. */
+/* Room for all that a step can bring about: what comes in from now on waits for the next one. */
 static llama2_status make_room(llama2_engine *e) {
   pthread_mutex_lock(&e->lock);
+  e->known_id = e->last_id;
   int64_t rows = e->x.limits.rows, most_events = e->n_events + 2 * rows + e->n_all;
   int64_t most_tops = e->n_tops + (int64_t)e->x.limits.logits * LLAMA2_TOP_MOST;
   pthread_mutex_unlock(&e->lock);
@@ -312,12 +313,10 @@ static void take_inbox(llama2_engine *e) {
   request *full = NULL; /* forks of what filled the context */
 
   pthread_mutex_lock(&e->lock);
-  request *list = e->inbox;
-  e->inbox = NULL;
-  e->inbox_end = &e->inbox;
-  for (request *r = list, *next; r; r = next) {
+  while (e->inbox && e->inbox->id <= e->known_id) {
+    request *r = e->inbox;
     const kv_sequence *shared = r->parent ? &r->parent->sequence : NULL;
-    next = r->next;
+    e->inbox = r->next;
     if (r->parent) be_born(r);
     if (r->n_tokens > e->longest) {
       r->next = full;
@@ -330,6 +329,7 @@ static void take_inbox(llama2_engine *e) {
       request_insert(&e->waiting, r);
     }
   }
+  if (!e->inbox) e->inbox_end = &e->inbox;
   pthread_mutex_unlock(&e->lock);
   for (request *r = full, *next; r; r = next) {
     next = r->next;
