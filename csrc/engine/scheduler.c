@@ -317,6 +317,7 @@ static void take_inbox(llama2_engine *e) {
     request *r = e->inbox;
     const kv_sequence *shared = r->parent ? &r->parent->sequence : NULL;
     e->inbox = r->next;
+    if (atomic_load(&r->cancelled)) atomic_fetch_add(&e->n_cancelled, 1);
     if (r->parent) be_born(r);
     if (r->n_tokens > e->longest) {
       r->next = full;
