@@ -8,7 +8,7 @@
 #include "engine/request.h"
 
 #define DEFAULT_CHUNK 128
-#define LONG_STEP 32 /* rows: a step of more is not waited for when a request in it is cancelled */
+#define LONG_STEP 32 /* rows: a step in which a request has more is not waited for when it is cancelled */
 
 /* Engines. */
 
@@ -161,7 +161,7 @@ void engine_cancel(llama2_engine *e, int64_t id) {
   request *r = find(e, id);
   if (r && !atomic_exchange(&r->cancelled, true)) {
     atomic_fetch_add(&e->n_cancelled, 1);
-    if (e->rows > LONG_STEP) atomic_store(&e->x.cancel, 1);
+    if (e->computing && r->n_rows > LONG_STEP) atomic_store(&e->x.cancel, 1);
   }
   pthread_mutex_unlock(&e->lock);
 }
@@ -272,6 +272,7 @@ static void pause(llama2_engine *e, request *r) {
   request_remove(&e->running, r);
   e->n_running--;
   leave_pages(e, r);
+  r->n_rows = 0;
   r->paused++;
   e->state.pauses++;
   request_insert(&e->waiting, r);
@@ -541,12 +542,12 @@ static bool step_once(llama2_engine *e) {
   int32_t n_slots, n_rows = whole ? lay_rows(e, &n_slots) : 0;
   if (n_rows > 0) {
     pthread_mutex_lock(&e->lock);
-    e->rows = n_rows;
+    e->computing = true;
     atomic_store(&e->x.cancel, e->interrupted);
     pthread_mutex_unlock(&e->lock);
     whole = executor_run(&e->x, n_rows, n_slots);
     pthread_mutex_lock(&e->lock);
-    e->rows = 0;
+    e->computing = false;
     pthread_mutex_unlock(&e->lock);
   }
   for (request *r = e->running, *next; r; r = next) {
