@@ -219,13 +219,16 @@ static llama2_event *tell(llama2_engine *e, const request *r, int32_t token, int
   return event;
 }
 
-/* Adds what was wanted of a token's log-probability to its event. */
+/* Adds what was wanted of a token's log-probability to its event, the last one, which is taken back where there is none. */
 static llama2_status tell_chance(llama2_engine *e, const request *r, int32_t slot, llama2_event *event) {
   const backend *b = e->x.model->backend;
-  RETURN_IF_FAILED(
-      b->logprobs(e->x.state, slot, event->token, &event->logprob, r->top, e->tops + event->top, &event->n_top));
-  e->n_tops += event->n_top;
-  return LLAMA2_OK;
+  llama2_status status =
+      b->logprobs(e->x.state, slot, event->token, &event->logprob, r->top, e->tops + event->top, &event->n_top);
+  if (status == LLAMA2_OK)
+    e->n_tops += event->n_top;
+  else
+    e->n_events--;
+  return status;
 }
 
 /* Leaving. */
