@@ -187,13 +187,17 @@ static llama2_status make_room(llama2_engine *e) {
   pthread_mutex_unlock(&e->lock);
   if (most_events > e->events_room) {
     llama2_event *events = mem_resize(e->events, (size_t)most_events * 2, sizeof *events);
-    if (!events) return status_fail_sized(LLAMA2_ERR_MEMORY, 0, 0, "no memory for %lld events", (long long)most_events);
+    if (!events)
+      return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)most_events * 2 * sizeof *events, 0,
+                               "no memory for %lld events", (long long)most_events);
     e->events = events;
     e->events_room = (int32_t)(most_events * 2);
   }
   if (most_tops > e->tops_room) {
     llama2_top *tops = mem_resize(e->tops, (size_t)most_tops * 2, sizeof *tops);
-    if (!tops) return status_fail_sized(LLAMA2_ERR_MEMORY, 0, 0, "no memory for %lld tokens", (long long)most_tops);
+    if (!tops)
+      return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)most_tops * 2 * sizeof *tops, 0,
+                               "no memory for %lld tokens", (long long)most_tops);
     e->tops = tops;
     e->tops_room = (int32_t)(most_tops * 2);
   }
