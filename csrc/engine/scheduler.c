@@ -368,6 +368,13 @@ static bool awaits(const llama2_engine *e, const request *r, int32_t found) {
   return false;
 }
 
+/* Pages that those that run will want before long: for the rest of their texts, and one more each. */
+static int32_t promised(const llama2_engine *e) {
+  int32_t pages = e->n_running;
+  for (const request *q = e->running; q; q = q->next) pages += kv_wanted(&e->x.pool, &q->sequence, q->n_tokens);
+  return pages;
+}
+
 typedef enum admission { ADMITTED, AWAITS, NO_ROOM } admission;
 
 static admission admit(llama2_engine *e, request *r) {
@@ -378,8 +385,7 @@ static admission admit(llama2_engine *e, request *r) {
     return AWAITS;
   }
   for (;;) {
-    /* Those that run will want a page each before long. */
-    bool pages = kv_wanted(pool, &r->sequence, r->n_tokens) + e->n_running <= kv_available(pool);
+    bool pages = kv_wanted(pool, &r->sequence, r->n_tokens) + promised(e) <= kv_available(pool);
     if ((pages && e->n_running < e->options.sequences) || e->n_running == 0) break;
     request *last = last_running(e);
     if (last->priority >= r->priority) {
