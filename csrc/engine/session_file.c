@@ -177,9 +177,10 @@ llama2_status engine_load(llama2_engine *e, const char *path, int32_t *tokens, i
   llama2_status status = check(e, path, &file, &h);
   kv_sequence sequence = {0};
   if (status == LLAMA2_OK) {
-    sequence.pages = mem_new(h.n_pages, sizeof(int32_t));
+    sequence.pages = mem_new(h.n_pages + 1, sizeof(int32_t));
     if (!sequence.pages)
-      status = status_fail_sized(LLAMA2_ERR_MEMORY, h.n_pages, 0, "%s: no memory for its pages", path);
+      status = status_fail_sized(LLAMA2_ERR_MEMORY, (h.n_pages + 1) * sizeof(int32_t), 0, "%s: no memory for its pages",
+                                 path);
   }
   if (status == LLAMA2_OK) {
     for (uint32_t i = 0; i < h.n_tokens; i++) tokens[i] = load_i32(file.data + HEAD + 4 * (size_t)i);
