@@ -13,8 +13,10 @@ The shape follows Llama (Touvron et al., 2023: RMSNorm, rotary embeddings, SwiGL
 """
 
 import argparse
+import bisect
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -174,11 +176,6 @@ def loss_of(model: Llama, rows: Tensor, reduction: str = "mean") -> Tensor:
 # Text to tokens.
 
 
-def read_stories(path: Path) -> list[str]:
-    """The stories of a file that corpus.py has written."""
-    return [story for story in path.read_text(encoding="utf-8").split("\n\n") if story]
-
-
 def train_tokenizer(stories: list[str], path: Path, vocab_size: int) -> None:
     """A SentencePiece model that falls back to bytes, from paragraphs as they stand."""
     paragraphs = (paragraph for story in stories for paragraph in story.split("\n"))
@@ -217,8 +214,20 @@ def batches(stories: list[list[int]], recipe: Recipe, context: int, epoch: int) 
             found.append(batch)
             batch = []
         batch.append(story[: context + 1])
-    found.append(batch)
+    if batch:
+        found.append(batch)
     rng.shuffle(found)
+    return found
+
+
+def steps_of(stories: list[list[int]], recipe: Recipe, context: int) -> list[int]:
+    """How many batches are read of each epoch: all, but of the last the share that recipe.epochs has left for it.
+    Epochs differ by a few, since which stories are packed is drawn anew.
+    """
+    found = []
+    for epoch in range(math.ceil(recipe.epochs)):
+        share = min(1.0, recipe.epochs - epoch)
+        found.append(max(1, round(share * len(batches(stories, recipe, context, epoch)))))
     return found
 
 
@@ -294,8 +303,8 @@ def train(
     torch.set_num_threads(os.cpu_count() or 1)
     model = Llama(s).to(device)
     optimizer = Optimizer(model, recipe)
-    per_epoch = len(batches(stories, recipe, s.context, 0))
-    steps = max(1, round(recipe.epochs * per_epoch))
+    ends = list(itertools.accumulate(steps_of(stories, recipe, s.context)))
+    steps = ends[-1]
     done, seen, spent = 0, 0, 0.0
     checkpoint, log = out / "checkpoint.pt", out / "log.csv"
     settings = {"shape": asdict(s), "recipe": asdict(recipe)}
@@ -320,11 +329,13 @@ def train(
     compiled = torch.compile(loss_of, dynamic=True)
     shown = max(1, steps // 40)
     recent: list[float] = []
+    order: list[list[list[int]]] = []
     with tqdm(total=steps, initial=done, desc="training", unit="step", disable=None) as bar:
         while done < steps:
             start = time.monotonic()
-            epoch, index = divmod(done, per_epoch)
-            if index == 0 or not recent:
+            epoch = bisect.bisect_right(ends, done)
+            index = done - ([0, *ends][epoch])
+            if index == 0 or not order:
                 order = batches(stories, recipe, s.context, epoch)
             rows = padded(order[index], device)
             loss = compiled(model, rows)
@@ -398,20 +409,22 @@ def main() -> None:
         "--out", type=Path, default=Path("build/stories/Stories-3.5M"), help="folder to write to (%(default)s)"
     )
     parser.add_argument(
-        "--megabytes", type=float, default=32, help="size of the corpus where it must be made (%(default)s)"
+        "--megabytes",
+        type=corpus.more_than_0,
+        default=32,
+        help="size of the corpus (%(default)s)",
     )
     parser.add_argument(
-        "--epochs", type=float, default=Recipe.epochs, help="how often each story is read (%(default)s)"
+        "--epochs", type=corpus.more_than_0, default=Recipe.epochs, help="how often each story is read (%(default)s)"
     )
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the corpus and of the training (%(default)s)")
     options = parser.parse_args()
-    if not (options.data / "train.txt").exists():
-        corpus.write(options.data, options.megabytes, options.seed)
+    corpus.ensure(options.data, options.megabytes, options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
-    texts = {name: read_stories(options.data / f"{name}.txt") for name in ("train", "held_out")}
+    texts = {name: corpus.read(options.data / f"{name}.txt") for name in ("train", "held_out")}
     s, recipe = Shape(), Recipe(epochs=options.epochs, seed=options.seed)
     tokenizer = options.out / "tokenizer.model"
     if not tokenizer.exists():

@@ -58,12 +58,21 @@ def test_pronouns_are_those_of_the_name() -> None:
 
 def test_plots_and_names_are_held_out_together(tmp_path: Path) -> None:
     counts = corpus.write(tmp_path, 0.5, 3)
-    train, held_out = (judge.read(tmp_path / f"{name}.txt") for name in ("train", "held_out"))
+    train, held_out = (corpus.read(tmp_path / f"{name}.txt") for name in ("train", "held_out"))
     assert (len(train), len(held_out)) == (counts["train"], counts["held_out"])
     source = list(itertools.islice(corpus.stories(3), len(train) + len(held_out)))
     kept = {(t.plot, t.hero) for t in source if t.held_out}
     assert kept and not kept & {(t.plot, t.hero) for t in source if not t.held_out}
     assert held_out == [t.text for t in source if t.held_out]
+
+
+def test_another_corpus_is_refused(tmp_path: Path) -> None:
+    corpus.ensure(tmp_path, 0.2, 3)
+    corpus.ensure(tmp_path, 0.2, 3)
+    with pytest.raises(SystemExit, match=r"train\.txt: story 1 is not that of seed 4"):
+        corpus.ensure(tmp_path, 0.2, 4)
+    with pytest.raises(SystemExit, match=r"train\.txt: 2\d\d,\d\d\d bytes; expected 0\.3 MB"):
+        corpus.ensure(tmp_path, 0.3, 3)
 
 
 # The judge.
@@ -81,6 +90,38 @@ def test_the_judge_finds_a_hero_who_changes(told: list[corpus.Told]) -> None:
         assert not judge.heroes(t.text[:half] + t.text[half:].replace(t.hero, others[0]))[1]
     assert judge.heroes("The sun was shining.") == (None, False)
     assert not judge.heroes("Once there was a fox named Ada. Ada met a hare named Ada. Ada slept.")[1]
+    assert judge.heroes("One day Zanzibo, a fox, woke. It rained. Zanzibo slept.") == ("Zanzibo", True)
+
+
+def test_the_judge_finds_a_made_up_name_that_drifts(told: list[corpus.Told]) -> None:
+    plain = judge.plain_words([t.text for t in told])
+    assert "the" in plain and not {"ada", "ben"} & plain
+    for t in told[:200]:
+        assert judge.heroes(t.text, plain) == (t.hero, True), t.text
+    kept = "There was a fox named Zanzibo. Zanzibo ran. The rain fell. Zanzibo slept. {} woke. At night Zanzibo slept."
+    assert judge.heroes(kept.format("Zanzibo"), plain) == ("Zanzibo", True)
+    assert judge.heroes(kept.format("Zanzon"), plain) == ("Zanzibo", False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--stories", "0"], "argument --stories: 0: expected 1 story or more"),
+        (["--megabytes", "0"], "argument --megabytes: 0: expected a number above 0"),
+        (["--model", "missing.gguf"], "judge: missing.gguf: "),
+        (["--temperature", "-1", "--stories", "1"], "judge: "),
+    ],
+)
+def test_the_judge_says_what_is_wrong(
+    options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if options[0] != "--megabytes":
+        options = [*options, "--megabytes", "0.3"]
+    monkeypatch.setattr("sys.argv", ["judge", "--data", str(tmp_path), *options])
+    with pytest.raises(SystemExit) as caught:
+        judge.main()
+    assert caught.value.code in (1, 2)
+    assert said in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_judge_finds_what_was_copied(judging: judge.Judge, told: list[corpus.Told]) -> None:
