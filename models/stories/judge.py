@@ -5,8 +5,9 @@
 
 lets the model tell 1,000 stories from nothing and asks of each: does it end by itself, does it keep to its hero, does
 it keep to the corpus's words, and is it more than a patchwork of the corpus? The corpus is made anew where it is
-missing, and what is held out from training goes through the same tests beside it. Exits with 1 if a measure is short of
-what is demanded.
+missing, and what is held out from training goes through the same tests beside it. A model that was trained on more than
+this corpus is compared with all of it: --also names the other folders. Exits with 1 if a measure is short of what is
+demanded.
 """
 
 import argparse
@@ -184,6 +185,9 @@ def main() -> int:
     parser.add_argument("--model", help="a checkpoint (the model in the box)")
     parser.add_argument("--data", type=Path, default=Path("build/stories"), help="folder of the corpus (%(default)s)")
     parser.add_argument(
+        "--also", type=Path, action="append", default=[], help="folder of another corpus that the model has seen"
+    )
+    parser.add_argument(
         "--megabytes",
         type=corpus.more_than_0,
         default=32,
@@ -197,6 +201,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args()
     corpus.ensure(options.data, options.megabytes, 1)
+    seen = [folder / "train.txt" for folder in (options.data, *options.also)]
+    for path in seen:
+        if not path.is_file():
+            parser.exit(1, f"judge: {path}: not there; expected a corpus that corpus.py has written\n")
     held_out = corpus.read(options.data / "held_out.txt")
     if not held_out:
         parser.exit(1, f"judge: {options.data}: no story is held out; more --megabytes make some\n")
@@ -207,7 +215,7 @@ def main() -> int:
             name = str(options.model or llama2py.model_in_the_box())
     except llama2py.Llama2Error as error:
         parser.exit(1, f"judge: {error}\n")
-    judge = Judge(corpus.read(options.data / "train.txt"))
+    judge = Judge([text for path in seen for text in corpus.read(path)])
     verdict, control = judge.judge(texts, ended), judge.judge(held_out, [True] * len(held_out))
     if options.json:
         found = {

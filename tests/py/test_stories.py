@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import math
 import random
 from pathlib import Path
+from typing import Any
 
 import corpus
 import judge
@@ -109,6 +112,7 @@ def test_the_judge_finds_a_made_up_name_that_drifts(told: list[corpus.Told]) -> 
         (["--stories", "0"], "argument --stories: 0: expected 1 story or more"),
         (["--megabytes", "0"], "argument --megabytes: 0: expected a number above 0"),
         (["--model", "missing.gguf"], "judge: missing.gguf: "),
+        (["--also", "missing"], "judge: missing/train.txt: not there; "),
         (["--temperature", "-1", "--stories", "1"], "judge: "),
     ],
 )
@@ -222,3 +226,66 @@ def test_every_type_tells_a_story(name: str, typed: dict[str, Path]) -> None:
         texts, ended = judge.sample(llama, 10, 0, 0.5, 0.9)
     assert np.mean(ended) >= 0.9
     assert np.mean([judge.heroes(text)[1] for text in texts]) >= (0.7 if name == "q2_k" else 0.9), texts
+
+
+# The trainer, where what it needs is installed.
+
+
+@pytest.fixture(scope="module")
+def train() -> Any:
+    for needed in ("torch", "safetensors", "sentencepiece", "gguf"):
+        pytest.importorskip(needed)
+    return importlib.import_module("train")
+
+
+def test_each_epoch_has_its_own_number_of_steps(train: Any) -> None:
+    rng = random.Random(1)
+    stories = [[1] * rng.randrange(20, 500) for _ in range(400)]
+    for epochs in (0.4, 1.0, 2.5, 7.0):
+        recipe = train.Recipe(epochs=epochs)
+        found = train.steps_of(stories, recipe, 512)
+        each = [len(train.batches(stories, recipe, 512, epoch)) for epoch in range(math.ceil(epochs))]
+        assert found[:-1] == each[:-1] and 1 <= found[-1] <= each[-1]
+        assert found[-1] == round((epochs - len(each) + 1) * each[-1])
+    assert len(set(each)) > 1  # or nothing was tested
+
+
+def test_rates_end_with_the_steps_or_the_time(train: Any) -> None:
+    recipe = train.Recipe(minutes=10)
+    rates = [train.rate_at(step, 1000, 0, recipe) for step in range(1000)]
+    assert rates[0] < rates[19] == rates[500] == 1 and 0 < rates[999] < 0.01
+    assert train.rate_at(500, 1000, 590, recipe) < 0.05 and train.rate_at(500, 1000, 700, recipe) == 0
+    assert train.rate_at(500, 1000, 1e9, train.Recipe()) == 1
+
+
+def test_muon_is_that_of_torch(train: Any) -> None:
+    torch = train.torch
+
+    torch.manual_seed(1)
+    for shape in ((48, 32), (32, 48), (32, 32)):
+        start, ours, theirs = torch.randn(shape), *(torch.nn.Parameter(torch.zeros(shape)) for _ in range(2))
+        settings = {"lr": 0.02, "weight_decay": 0.05, "momentum": 0.95}
+        steppers = [train.Muon([ours], **settings), torch.optim.Muon([theirs], **settings)]
+        for p in (ours, theirs):
+            p.data.copy_(start)
+        for _ in range(3):
+            grad = torch.randn(shape)
+            for p, stepper in zip((ours, theirs), steppers, strict=True):
+                p.grad = grad.clone()
+                stepper.step()
+        assert (ours - theirs).norm() < 0.02 * (start - theirs).norm()
+
+
+def test_what_is_loaded_is_the_model_in_the_box(train: Any, tmp_path: Path, told: list[corpus.Told]) -> None:
+    box = Path(llama2py.model_in_the_box())
+    model = train.load(box, tmp_path / "tokenizer.model", train.Shape())
+    train.write_folder(model, tmp_path / "tokenizer.model", tmp_path / "folder")
+    llama2py.convert(tmp_path / "folder", tmp_path / "loaded.gguf", "f32")
+    quantize(box, tmp_path / "box.gguf", "f32")
+    with Llama(tmp_path / "loaded.gguf") as loaded, Llama(tmp_path / "box.gguf") as expected:
+        for text in (told[0].text, "Zoë! 12 snails\nsaid  nothing."):
+            ids = expected.tokenize(text, eos=True)
+            assert loaded.tokenize(text, eos=True) == ids
+            assert np.array_equal(loaded.logits(ids), expected.logits(ids))
+    with pytest.raises(SystemExit, match=r"token_embd\.weight is of shape \(2048, 256\); expected \(2048, 128\)"):
+        train.load(box, tmp_path / "other.model", train.Shape(dim=128, n_heads=2))
