@@ -422,8 +422,9 @@ class Llama:
         ids = self._ids(prompt)
         self._check_context(len(ids))
         # The last token drawn is not computed, so that one more than the context holds can be drawn.
-        room = min(self._context, self._pool) - len(ids) + 1
-        wanted = room if max_tokens is None else operator.index(max_tokens)
+        room = self._context - len(ids) + 1
+        most = max(0, min(room, self._pool - len(ids) + 1))
+        wanted = most if max_tokens is None else operator.index(max_tokens)
         if wanted < 0:
             raise InvalidArgumentError(f"max_tokens is {wanted}; expected 0 or more, or None")
         if not 0 <= temperature <= _MOST:
@@ -446,7 +447,7 @@ class Llama:
         tokenizer = self._tokenizer_for(prompt)
         asked = _core.Asked(
             prompt=ids,
-            max_tokens=min(wanted, max(room, 0)),
+            max_tokens=min(wanted, room),
             sampling=sampling,
             stops=[] if tokenizer is None else [t for t in (tokenizer.bos_id, *tokenizer.eos_ids) if t >= 0],
             priority=priority,
