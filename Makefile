@@ -41,7 +41,7 @@ PACKAGE := pyproject.toml setup.py llama2py_command.py $(wildcard llama2py/*.py)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help lib demo judge test test-c test-asan test-neon fuzz check format bench bench-peers clean FORCE
+.PHONY: all help lib demo judge test test-c test-asan test-neon test-peers fuzz fuzz-readers check format bench bench-peers clean FORCE
 
 all: lib run ## The static library and ./run (config=release|debug|asan|tsan|scalar, V=1 shows commands)
 
@@ -129,6 +129,9 @@ fuzz: ## Hostile files made up for FUZZ_SECONDS (60) by clang's libFuzzer; what 
 	      "run it with build/fuzz/tests/fuzz_$$t FILE"; exit 1; }; \
 	  echo "fuzz $$t: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$t.log) files, none fails"; done
 
+fuzz-readers: $(VENV)/ready ## Hostile torch files, safetensors and JSON for FUZZ_SECONDS (60), in Python
+	LLAMA2PY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(VENV)/bin/python -m pytest -q tests/py/test_fuzz_readers.py
+
 NEON := build/neon
 QEMU := qemu-aarch64 -L /usr/aarch64-linux-gnu
 
@@ -136,6 +139,19 @@ test-neon: run $(VENV)/ready ## The tests in C for AArch64, in qemu, and the sam
 	@$(MAKE) --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar BUILD=$(NEON) \
 	  EMULATOR="$(QEMU) -cpu max" $(NEON)/run $(NEON)/tests/logits test-c
 	LLAMA2PY_TEST_AARCH64="$(QEMU)" $(VENV)/bin/python -m pytest -q tests/py/test_law.py -k aarch64
+
+# What others read and write, in an environment of its own; the package is taken from the source tree.
+PEERS_VENV := build/peers-venv
+
+$(PEERS_VENV)/ready: pyproject.toml
+	@$(PEERS_VENV)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(PEERS_VENV)
+	@echo "  installing torch and others into $(PEERS_VENV)"
+	@$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group peers
+	@touch $@
+
+test-peers: $(PEERS_VENV)/ready $(VENV)/ready ## Beside torch, transformers and tiktoken: files that they write, and logits
+	$(PEERS_VENV)/bin/python -m pytest tests/peers
 
 check: $(VENV)/ready ## Formatting, lint, types, and builds without a warning by gcc and clang
 	@for f in $(C_FILES); do clang-format --assume-filename=x.c < $$f | diff -q - $$f > /dev/null || \

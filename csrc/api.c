@@ -177,6 +177,13 @@ llama2_status llama2_source_put_tensor(llama2_source *source, const char *name, 
   return source_put_tensor(source, name, dtype, n_dims, dims, data, bytes, split);
 }
 
+llama2_status llama2_source_join_tensor(llama2_source *source, const char *name, int32_t dtype, int32_t n_dims,
+                                        const int64_t *dims, const void *const *pieces, int32_t n_pieces,
+                                        uint64_t bytes, int side_by_side) {
+  assert(source && name && dims && pieces);
+  return source_join_tensor(source, name, dtype, n_dims, dims, pieces, n_pieces, bytes, side_by_side != 0);
+}
+
 llama2_status llama2_source_quantize(const llama2_source *source, const char *out,
                                      const llama2_quantize_options *options, llama2_quantize_result *result) {
   assert(source && out && options && options->type && result);
@@ -316,7 +323,10 @@ void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context)
 /* Engines. */
 
 llama2_engine_options llama2_engine_defaults(void) {
-  return (llama2_engine_options){.session = llama2_session_defaults(), .keep = 1};
+  return (llama2_engine_options){
+      .session = {.kv = LLAMA2_KEEP, .pool = LLAMA2_POOL_MANY},
+        .keep = 1
+  };
 }
 
 llama2_status llama2_engine_new(const llama2_model *model, const llama2_engine_options *options,
@@ -440,6 +450,12 @@ int32_t llama2_tokenizer_bos(const llama2_tokenizer *tokenizer) {
 int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer) {
   assert(tokenizer);
   return tokenizer->eos;
+}
+
+const int32_t *llama2_tokenizer_eos_ids(const llama2_tokenizer *tokenizer, int32_t *n) {
+  assert(tokenizer && n);
+  *n = tokenizer->n_eos;
+  return tokenizer->eos_ids;
 }
 
 llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos, int eos,

@@ -131,6 +131,8 @@ typedef struct llama2_model_options {
   void *progress_context;
 } llama2_model_options;
 
+#define LLAMA2_POOL_MANY -1
+
 typedef struct llama2_session_options {
   int32_t context; /* tokens; 0: the model's own. Larger than the model's own is refused */
   int32_t batch;   /* rows that one step takes at most; 0: 256. Never changes a bit of any logit */
@@ -138,7 +140,7 @@ typedef struct llama2_session_options {
   int32_t kv;      /* how keys and values are kept: LLAMA2_F32, LLAMA2_F16 or LLAMA2_Q8_0; LLAMA2_KEEP: float32 for a
                     * checkpoint of llama2.c's, as there, and else float16 */
   int64_t pool;    /* tokens that the sequences of an engine hold together, rounded up to pages of 16; 0: as many as the
-                    * context, but at least 4096. A session holds its context */
+                    * context; LLAMA2_POOL_MANY: the same, but at least 4096. A session holds its context */
 } llama2_session_options;
 
 /* What running a checkpoint takes, in bytes. */
@@ -340,6 +342,14 @@ LLAMA2_API llama2_status llama2_source_put_tensor(llama2_source *source, const c
                                                   int32_t n_dims, const int64_t *dims, const void *data, uint64_t bytes,
                                                   int64_t split);
 
+/* The same of a tensor that lies in pieces, as the shards of a model do that was cut for several processors: pieces[0..n)
+ * of `bytes` bytes each. dims are those of the whole; side_by_side: 0, and each piece has the next rows, or 1, and each has
+ * the next columns of all rows. The list of pieces is copied. Errors: ARGUMENT (also a number of rows or columns, in
+ * blocks of the type, that the pieces cannot share evenly), MEMORY. */
+LLAMA2_API llama2_status llama2_source_join_tensor(llama2_source *source, const char *name, int32_t dtype,
+                                                   int32_t n_dims, const int64_t *dims, const void *const *pieces,
+                                                   int32_t n_pieces, uint64_t bytes, int side_by_side);
+
 /* As llama2_quantize_file(), llama2_plan_file(), llama2_model_load() and llama2_tokenizer_load() do with a GGUF file that
  * holds the same. The data is read by these calls alone. */
 LLAMA2_API llama2_status llama2_source_quantize(const llama2_source *source, const char *out,
@@ -440,7 +450,7 @@ typedef struct llama2_engine_options {
   const llama2_model *draft; /* NULL, or a smaller model of the same vocabulary that drafts what this one checks */
 } llama2_engine_options;
 
-/* keep is 1; no draft, and all else by default. */
+/* keep is 1, the pool LLAMA2_POOL_MANY; no draft, and all else by default. */
 LLAMA2_API llama2_engine_options llama2_engine_defaults(void);
 
 /* Makes an engine without requests. The models must outlive it. The caller owns *engine. Errors: ARGUMENT, CONTEXT,
@@ -454,6 +464,7 @@ LLAMA2_API void llama2_engine_free(llama2_engine *engine);
 /* The options in force, with each default replaced by its value. */
 LLAMA2_API llama2_engine_options llama2_engine_describe(const llama2_engine *engine);
 
+#define LLAMA2_PAGE 16       /* tokens of a page of the pool */
 #define LLAMA2_STOPS_MOST 16 /* tokens that end a request's text */
 #define LLAMA2_TOP_MOST 64   /* likeliest tokens that an event tells */
 #define LLAMA2_SPECULATE_MOST 63
@@ -579,11 +590,16 @@ LLAMA2_API int32_t llama2_tokenizer_vocab_size(const llama2_tokenizer *tokenizer
 LLAMA2_API int32_t llama2_tokenizer_bos(const llama2_tokenizer *tokenizer);
 LLAMA2_API int32_t llama2_tokenizer_eos(const llama2_tokenizer *tokenizer);
 
+/* The ids of all tokens that end a text, of which llama2_tokenizer_eos() is the first: a chat model may have one for the
+ * end of a turn and one for the end of a text. *n: how many, 0 where there is none. Lives as long as the tokenizer. */
+LLAMA2_API const int32_t *llama2_tokenizer_eos_ids(const llama2_tokenizer *tokenizer, int32_t *n);
+
 /* Turns text[0..n) into ids, as the vocabulary's model does: merges by score after a space that is put before a text that
- * is not empty, or merges of bytes by rank within words; bytes for characters outside the vocabulary.
+ * is not empty, or merges of bytes by rank within words; bytes for characters outside the vocabulary. A vocabulary may
+ * want its texts in normalisation form C; they get it here.
  * bos, eos: 1, 0, or -1 for what the vocabulary is used to; skipped where it has no such token. special: whether control
  * tokens that are written out in the text, as <s>, become tokens; user-defined ones always do.
- * tokens: room for `capacity` ids; 2 n + 3 always suffices.
+ * tokens: room for `capacity` ids; 3 n + 3 always suffices.
  * Errors: TEXT (with the offset of the first bad byte), ARGUMENT (capacity; names what is needed), MEMORY. */
 LLAMA2_API llama2_status llama2_tokenizer_encode(const llama2_tokenizer *tokenizer, const char *text, size_t n, int bos,
                                                  int eos, int special, int32_t *tokens, size_t capacity,

@@ -257,9 +257,9 @@ static bool put_end(program *p) {
 
 static bool encode(const program *p, const char *text, int32_t **tokens, int32_t *n) {
   size_t length = strlen(text), count;
-  *tokens = malloc((2 * length + 4) * sizeof **tokens); /* one more than can be: callers put a token before them */
+  *tokens = malloc((3 * length + 4) * sizeof **tokens); /* one more than can be: callers put a token before them */
   if (!*tokens) return fail("no memory for a prompt of %zu bytes", length);
-  if (!succeeded(llama2_tokenizer_encode(p->tokenizer, text, length, -1, -1, 0, *tokens + 1, 2 * length + 3, &count)))
+  if (!succeeded(llama2_tokenizer_encode(p->tokenizer, text, length, -1, -1, 0, *tokens + 1, 3 * length + 3, &count)))
     return false;
   *n = (int32_t)count;
   if (*n > p->info.context)
@@ -302,15 +302,27 @@ static bool tell(program *p, const int32_t *stops, int32_t n_stops, int32_t most
   return true;
 }
 
+/* The tokens that end a text, and behind them the one that begins one. The caller frees *stops. */
+static bool find_stops(const program *p, int32_t **stops, int32_t *n) {
+  const int32_t *ends = llama2_tokenizer_eos_ids(p->tokenizer, n);
+  *stops = malloc(((size_t)*n + 1) * sizeof **stops);
+  if (!*stops) return fail("no memory for a list of %d tokens", *n);
+  memcpy(*stops, ends, (size_t)*n * sizeof **stops);
+  (*stops)[(*n)++] = llama2_tokenizer_bos(p->tokenizer);
+  return true;
+}
+
 static bool generate(program *p) {
   int32_t *tokens = NULL, n, steps = p->arguments.steps;
-  const int32_t stops[] = {llama2_tokenizer_bos(p->tokenizer), llama2_tokenizer_eos(p->tokenizer)};
+  int32_t *stops, n_stops;
+  if (!find_stops(p, &stops, &n_stops)) return false;
   bool good = encode(p, p->arguments.prompt, &tokens, &n), stopped;
   /* The steps count what is printed: the prompt after <s>, then what is drawn. */
   int32_t shown = n - 1 < steps ? n : steps + 1;
   for (int32_t i = 0; good && i < shown; i++) good = put_token(p, tokens[1 + i], true);
-  if (good && n <= steps) good = read_prompt(p, tokens + 1, n) && tell(p, stops, 2, steps - n + 1, &stopped);
+  if (good && n <= steps) good = read_prompt(p, tokens + 1, n) && tell(p, stops, n_stops, steps - n + 1, &stopped);
   free(tokens);
+  free(stops);
   return good;
 }
 
@@ -340,14 +352,14 @@ static char *render(const char *system, const char *user) {
 
 /* One turn of a chat. *left: steps that are left. */
 static bool answer(program *p, const char *system, const char *user, bool first, int32_t *left) {
-  const int32_t eos = llama2_tokenizer_eos(p->tokenizer);
-  int32_t *tokens = NULL, n;
+  int32_t *tokens = NULL, n, n_ends;
+  const int32_t *ends = llama2_tokenizer_eos_ids(p->tokenizer, &n_ends);
   char *text = render(system, user);
   bool good = text ? encode(p, text, &tokens, &n) : fail("no memory for a prompt"), stopped;
   if (good) {
     const int32_t *input = tokens + 1;
     if (!first) {
-      tokens[0] = eos; /* the token that ended the last answer was not computed */
+      tokens[0] = llama2_tokenizer_eos(p->tokenizer); /* the token that ended the last answer was not computed */
       input--;
       n++;
     }
@@ -360,7 +372,7 @@ static bool answer(program *p, const char *system, const char *user, bool first,
       for (int32_t i = 0; good && i < n; i++) good = put_token(p, input[i], false);
       good = good && read_prompt(p, input, n);
       int32_t before = llama2_session_length(p->session);
-      good = good && tell(p, &eos, 1, *left - n + 1, &stopped) && put_end(p);
+      good = good && tell(p, ends, n_ends, *left - n + 1, &stopped) && put_end(p);
       *left -= n + llama2_session_length(p->session) - before;
       if (good && !stopped) *left = 0;
     }
@@ -417,7 +429,6 @@ static bool set_up(program *p) {
   if (!succeeded(llama2_plan_file(a->checkpoint, &model_options, NULL, &p->info, &plan))) return false;
   if (a->steps == 0 || a->steps > p->info.context) a->steps = p->info.context;
   session_options.context = a->steps;
-  session_options.pool = a->steps;
   session_options.kv = a->kv;
   if (!a->tokenizer) {
     if (!succeeded(llama2_tokenizer_find(a->checkpoint, p->info.vocab_size, found, sizeof found))) return false;

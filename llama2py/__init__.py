@@ -31,6 +31,7 @@ from llama2py.errors import (
 from llama2py.info import (
     ArrayInfo,
     Contents,
+    EngineState,
     ModelInfo,
     Plan,
     TensorInfo,
@@ -45,6 +46,7 @@ from llama2py.llama import Llama, generate
 from llama2py.perplexity import Perplexity, perplexity
 from llama2py.quantize import QUANTIZE_TYPES, QuantizedTensor, QuantizeResult, quantize
 from llama2py.result import Chunk, FinishReason, Result
+from llama2py.session import Session
 from llama2py.stream import Stream
 from llama2py.tokenizer import Tokenizer
 
@@ -58,6 +60,7 @@ __all__ = [
     "Contents",
     "ContextOverflowError",
     "DeviceError",
+    "EngineState",
     "FileError",
     "FileMissingError",
     "FinishReason",
@@ -73,6 +76,7 @@ __all__ = [
     "QuantizeResult",
     "QuantizedTensor",
     "Result",
+    "Session",
     "Stream",
     "TargetExistsError",
     "TensorInfo",

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core, huggingface
+from llama2py import _core, sources
 from llama2py._core import StrPath
 from llama2py.errors import ContextOverflowError, InsufficientMemoryError, InvalidArgumentError, Llama2Error
 from llama2py.info import ModelInfo, plan
@@ -135,7 +135,7 @@ class Bench:
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
         """context: what the tests may use; None takes the model's own. progress: of the load."""
-        self._path, self._opened, self._quantize, self._kv = path, huggingface.opened(path), quantize, kv
+        self._path, self._opened, self._quantize, self._kv = path, sources.opened(path), quantize, kv
         _, described = _core.plan(self._opened, quantize=quantize, threads=None, isa=isa, context=context, batch=None)
         room = int(described["context"]) if context is None else context
         for test in tests:
@@ -152,7 +152,7 @@ class Bench:
             self._opened, quantize=quantize, threads=None, isa=isa, context=needs, kv=kv, progress=progress
         )
         self.info = ModelInfo(**self._model.describe())
-        self._kv_token = plan(path, quantize=quantize, isa=isa, context=room, kv=kv).kv / room
+        self._kv_token = plan(path, quantize=quantize, isa=isa, context=room, kv=kv, pool=0).kv / room
         self.rates: dict[Task, list[float]] = {test: [] for test in tests}
         self.limits: dict[int, list[Limits]] = {test.threads: [] for test in tests}
         places = dict.fromkeys((test.threads, test.depth) for test in tests)

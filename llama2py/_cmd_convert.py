@@ -1,4 +1,4 @@
-"""`llama2py convert`: a Hugging Face folder as a GGUF file."""
+"""`llama2py convert`: a folder, or any checkpoint, as a GGUF file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from llama2py._cmd_quantize import add_arguments, write_file
+from llama2py._terminal import CHECKPOINT
 from llama2py.convert import convert
 
 __all__ = ["register"]
@@ -16,10 +17,10 @@ def register(command: Callable[..., argparse.ArgumentParser]) -> None:
     made = command(
         "convert",
         _convert,
-        "write a Hugging Face folder as a GGUF file",
+        "write a folder of Hugging Face's or Meta's, or any checkpoint, as a GGUF file",
         "llama2py convert TinyLlama-1.1B-Chat-v1.0 tinyllama.gguf",
     )
-    made.add_argument("source", metavar="IN", help="a folder of config.json and safetensors, or what quantize takes")
+    made.add_argument("source", metavar="IN", help=CHECKPOINT)
     add_arguments(made, None, "the one that most of IN has")
 
 

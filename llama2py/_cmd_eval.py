@@ -11,7 +11,7 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any, BinaryIO
 
-from llama2py._terminal import loading, progress_bar, table, write
+from llama2py._terminal import CHECKPOINT, loading, progress_bar, table, write
 from llama2py.errors import FileError, FileMissingError, TextError
 from llama2py.info import describe
 from llama2py.llama import Llama
@@ -35,7 +35,7 @@ def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callabl
         epilog="example: llama2py eval perplexity model.gguf wiki.txt --context 512 --stride 256",
     )
     kind.set_defaults(command=_perplexity)
-    kind.add_argument("checkpoint", metavar="FILE", help="a llama2.c .bin or a GGUF file")
+    kind.add_argument("checkpoint", metavar="FILE", help=CHECKPOINT)
     kind.add_argument("text", metavar="TEXT", help="a file of UTF-8 text")
     kind.add_argument("--stride", type=int, metavar="N", help="tokens from window to window (half the context)")
     kind.add_argument("--limit", type=int, metavar="N", help="tokens of the text that are used (all)")
@@ -87,7 +87,7 @@ def _score(args: argparse.Namespace, file: BinaryIO) -> int:
         context = min(describe(args.checkpoint).context, DEFAULT_CONTEXT)
     with loading(args.checkpoint) as progress:
         loaded = Llama(
-            args.checkpoint, args.tokenizer, args.quant, args.threads, context, kv=args.kv, progress=progress
+            args.checkpoint, args.tokenizer, args.quant, args.threads, context, kv=args.kv, pool=0, progress=progress
         )
     with loaded as llama:
         tokens = _tokens(llama, file, args.text, args.limit)

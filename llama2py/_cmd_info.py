@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from llama2py._terminal import add_checkpoint, plain, size, table, write
+from llama2py._terminal import CHECKPOINT, add_checkpoint, plain, size, table, write
 from llama2py.errors import CheckpointError, TokenizerError
 from llama2py.info import ArrayInfo, Contents, MetadataValue, ModelInfo, Plan, VocabularyInfo, describe, inspect, plan
 from llama2py.tokenizer import Tokenizer
@@ -26,7 +26,7 @@ FILE_TYPES = {
 def register(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Adds the command."""
     info = command("info", _info, "describe a checkpoint", "llama2py info stories15M.bin")
-    add_checkpoint(info, "a llama2.c .bin or a GGUF file, also one without a model")
+    add_checkpoint(info, f"{CHECKPOINT}, also one without a model")
     info.add_argument("--json", action="store_true", help="print a JSON object")
 
 
@@ -101,7 +101,8 @@ def _rows(
     rows = [("file", plain(contents.path)), ("format", contents.format)]
     if said:
         parts = f", {contents.parts} parts" if contents.parts > 1 else ""
-        rows[1] = ("format", f"{contents.format}, {len(said)} keys, aligned to {contents.alignment} bytes{parts}")
+        aligned = f", {len(said)} keys, aligned to {contents.alignment} bytes" if contents.alignment else ""
+        rows[1] = ("format", f"{contents.format}{aligned}{parts}")
     rows += [(name, plain(str(said[key]))) for name, key in _NAMED.items() if key in said]
     rows += [("file type", name) for name in (_file_type(contents),) if name]
     if model:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from llama2py._terminal import UsageError, loading, plain, size, table, tell, write
+from llama2py._terminal import CHECKPOINT, UsageError, loading, plain, size, table, tell, write
 from llama2py.errors import TargetExistsError
 from llama2py.quantize import QUANTIZE_TYPES, QuantizeResult, quantize
 
@@ -22,7 +22,7 @@ def register(command: Callable[..., argparse.ArgumentParser]) -> None:
         "write a checkpoint as a smaller GGUF file",
         "llama2py quantize stories15M.bin stories15M-q4_k_m.gguf --type q4_k_m",
     )
-    made.add_argument("source", metavar="IN", help="a llama2.c .bin or a GGUF file, quantised or not")
+    made.add_argument("source", metavar="IN", help=f"{CHECKPOINT}, quantised or not")
     add_arguments(made, "q8_0", "q8_0")
 
 

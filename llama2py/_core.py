@@ -11,8 +11,9 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +94,10 @@ def _option(name: str, value: int | None) -> int:
 
 
 def _path(path: StrPath) -> bytes:
-    encoded = os.fsencode(path)
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise errors.InvalidArgumentError(f"a path cannot hold half of a surrogate pair: {os.fspath(path)!r}") from None
     if b"\0" in encoded:
         raise errors.InvalidArgumentError(f"a path cannot hold a NUL byte: {os.fspath(path)!r}")
     return encoded
@@ -222,10 +226,12 @@ SourceValue: TypeAlias = "bool | int | float | str | list[bytes] | npt.NDArray[n
 class Source:
     """A checkpoint put together in GGUF's terms. It keeps what its tensors lie in alive."""
 
-    def __init__(self, name: StrPath) -> None:
+    def __init__(self, name: StrPath, **described: Any) -> None:
+        """name: for messages. described: fields of llama2_model_info that say more of it than the core knows."""
         made = ffi.new("llama2_source **")
         _check(lib.llama2_source_new(_path(name), made))
         self.name = os.fspath(name)
+        self.described = described
         self.handle = made[0]
         self._kept: list[Any] = []
         weakref.finalize(self, lib.llama2_source_free, self.handle).atexit = False
@@ -259,6 +265,23 @@ class Source:
         kind = _SOURCE_DTYPES[dtype]
         _check(
             lib.llama2_source_put_tensor(self.handle, name.encode(), kind, len(shape), dims, lying, data.size, split)
+        )
+        self._kept.append(lying)
+
+    def join_tensor(
+        self, name: str, dtype: str, shape: tuple[int, ...], pieces: list[npt.NDArray[np.uint8]], axis: int
+    ) -> None:
+        """Puts a matrix of such a type that lies in pieces of one size. shape: of the whole. axis: 0, and each has the
+        next rows, or 1, and each has the next columns.
+        """
+        lying = [ffi.from_buffer("unsigned char[]", piece) for piece in pieces]
+        dims = ffi.new("int64_t[]", list(shape[::-1]))
+        kind, size = _SOURCE_DTYPES[dtype], pieces[0].size
+        addresses = ffi.new("void *[]", lying)
+        _check(
+            lib.llama2_source_join_tensor(
+                self.handle, name.encode(), kind, len(shape), dims, addresses, len(lying), size, axis
+            )
         )
         self._kept.append(lying)
 
@@ -322,7 +345,16 @@ def _model_options(quantize: str | None, threads: int | None, isa: str | None) -
     return options, name
 
 
-def _session_options(context: int | None, batch: int | None, threads: int | None, kv: str | None) -> Any:
+def _tokens(name: str, value: int) -> int:
+    number = operator.index(value)
+    if not 0 <= number < 2**62:
+        raise errors.InvalidArgumentError(f"{name} is {number} tokens; expected 0 or more, or None")
+    return number
+
+
+def _session_options(
+    context: int | None, batch: int | None, threads: int | None, kv: str | None, pool: int | None = None
+) -> Any:
     if not isinstance(kv, str | None) or kv not in KV:
         raise errors.InvalidArgumentError(f"kv is {kv!r}; expected 'f32', 'f16', 'q8_0', or None for the checkpoint's")
     options = ffi.new("llama2_session_options *", lib.llama2_session_defaults())
@@ -330,6 +362,7 @@ def _session_options(context: int | None, batch: int | None, threads: int | None
     options.batch = _option("batch", batch)
     options.threads = _option("threads", threads)
     options.kv = KV[kv]
+    options.pool = lib.LLAMA2_POOL_MANY if pool is None else _tokens("pool", pool)
     return options
 
 
@@ -342,25 +375,26 @@ def plan(
     context: int | None,
     batch: int | None,
     kv: str | None = None,
+    pool: int | None = None,
 ) -> tuple[dict[str, int], dict[str, Any]]:
     """The fields of llama2_plan, and of llama2_model_info in memory."""
     model_options = _model_options(quantize, threads, isa)
     planned = ffi.new("llama2_plan *")
     info = ffi.new("llama2_model_info *")
-    session_options = _session_options(context, batch, threads, kv)
+    session_options = _session_options(context, batch, threads, kv, pool)
     if isinstance(path, Source):
         _check(lib.llama2_source_plan(path.handle, model_options[0], session_options, info, planned), path.name)
     else:
         _check(lib.llama2_plan_file(_path(path), model_options[0], session_options, info, planned), path)
-    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info)
+    return {name: int(getattr(planned, name)) for name, _ in ffi.typeof("llama2_plan").fields}, _info(info, path)
 
 
-def _info(info: Any) -> dict[str, Any]:
+def _info(info: Any, path: StrPath | Source) -> dict[str, Any]:
     """The fields of llama2_model_info, with text for names and for the dtype."""
     values = {name: getattr(info, name) for name, _ in ffi.typeof("llama2_model_info").fields}
     values |= {name: _string(values[name]) for name in ("format", "isa", "architecture", "rope_scaling")}
     values |= {"dtype": _string(lib.llama2_dtype_name(info.dtype)), "shared_classifier": bool(info.shared_classifier)}
-    return values
+    return values | path.described if isinstance(path, Source) else values
 
 
 class Model:
@@ -376,19 +410,21 @@ class Model:
         context: int | None = None,
         batch: int | None = None,
         kv: str | None = None,
+        pool: int | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        """context, batch and kv: of a session that is to fit besides. progress: told bytes done and in all."""
+        """context, batch, kv and pool: of what is to fit besides. progress: told bytes done and in all."""
         options = _model_options(quantize, threads, isa)
         handle = ffi.new_handle(progress)
         options[0].progress, options[0].progress_context = lib.llama2py_progress, handle
         made = ffi.new("llama2_model **")
-        session = _session_options(context, batch, threads, kv)
+        session = _session_options(context, batch, threads, kv, pool)
         if isinstance(path, Source):
             _check_computed(lib.llama2_source_load(path.handle, options[0], session, made), path.name)
         else:
             _check_computed(lib.llama2_model_load(_path(path), options[0], session, made), path)
         self.handle = made[0]
+        self._info = _info(lib.llama2_model_describe(self.handle), path)
         self._free = weakref.finalize(self, lib.llama2_model_free, self.handle)
         self._free.atexit = False
 
@@ -399,7 +435,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """The fields of llama2_model_info, with text for names and for the dtype."""
-        return _info(lib.llama2_model_describe(self.handle))
+        return self._info
 
 
 def _free_session(handle: Any, model: Model) -> None:
@@ -466,7 +502,7 @@ class Session:
         )
         return logprobs
 
-    def generate(self, sampling: Sampling, stops: list[int], capacity: int) -> tuple[list[int], int]:
+    def generate(self, sampling: Sampling, stops: Sequence[int], capacity: int) -> tuple[list[int], int]:
         """Draws up to `capacity` tokens; returns them and a llama2_finish."""
         tokens = ffi.new("int32_t[]", capacity)
         n_tokens = ffi.new("int32_t *")
@@ -491,6 +527,154 @@ class Sampling:
     def skip(self) -> None:
         """Advances the random state as drawing one token does."""
         lib.llama2_random(ffi.addressof(self.handle, "rng"))
+
+
+# Engines.
+
+PAGE: int = lib.LLAMA2_PAGE
+END_NONE: int = lib.LLAMA2_END_NONE
+END_STOP: int = lib.LLAMA2_END_STOP
+END_LENGTH: int = lib.LLAMA2_END_LENGTH
+END_CANCELLED: int = lib.LLAMA2_END_CANCELLED
+END_NUMERIC: int = lib.LLAMA2_END_NUMERIC
+TOP_MOST: int = lib.LLAMA2_TOP_MOST
+SPECULATE_MOST: int = lib.LLAMA2_SPECULATE_MOST
+
+
+class Event(NamedTuple):
+    """A llama2_event, with what it says of the likeliest tokens."""
+
+    request: int
+    token: int
+    place: int  # llama2_event's index
+    end: int
+    cached: int
+    drafted: int
+    accepted: int
+    paused: int
+    logprob: float
+    began: float
+    seconds: float
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A llama2_request. logits: float32, (prompt, vocab_size), kept alive by who asks."""
+
+    prompt: list[int]
+    max_tokens: int
+    sampling: Sampling
+    stops: Sequence[int]
+    priority: int = 0
+    logprobs: bool = False
+    top: int = 0
+    score: int = 0
+    speculate: int = 0
+    drafts: bool = False
+    logits: npt.NDArray[np.float32] | None = None
+
+
+def _free_engine(handle: Any, models: tuple[Model, ...]) -> None:
+    """As _free_session()."""
+    lib.llama2_engine_free(handle)
+
+
+class Engine:
+    """Many sequences that are computed together.
+
+    step(), save() and load() belong to one thread at a time; the others may be called from any, until it is closed.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        context: int | None,
+        batch: int | None,
+        threads: int | None,
+        kv: str | None,
+        pool: int | None,
+        sequences: int | None,
+        chunk: int | None,
+        keep: bool,
+        draft: Model | None,
+    ) -> None:
+        options = ffi.new("llama2_engine_options *", lib.llama2_engine_defaults())
+        options.session = _session_options(context, batch, threads, kv, pool)[0]
+        options.sequences = _option("sequences", sequences)
+        options.chunk = _option("chunk", chunk)
+        options.keep = keep
+        options.draft = ffi.NULL if draft is None else draft.handle
+        made = ffi.new("llama2_engine **")
+        _check(lib.llama2_engine_new(model.handle, options, made))
+        self.handle = made[0]
+        self._free = weakref.finalize(self, _free_engine, self.handle, (model,) if draft is None else (model, draft))
+        self._free.atexit = False
+        described = lib.llama2_engine_describe(self.handle)
+        self.context = int(described.session.context)
+        self.pool = int(described.session.pool)
+        self._out = ffi.new("llama2_event **"), ffi.new("int32_t *"), ffi.new("int32_t *")
+
+    def close(self) -> None:
+        self._free()
+
+    def submit(self, asked: Asked) -> int:
+        """The number that events will name it by."""
+        request = ffi.new("llama2_request *")
+        kept = ffi.new("int32_t[]", asked.prompt), ffi.new("int32_t[]", list(asked.stops))
+        request.prompt, request.stops = kept
+        request.n_prompt, request.n_stops = len(asked.prompt), len(asked.stops)
+        request.max_tokens = asked.max_tokens
+        request.sampling = asked.sampling.handle[0]
+        request.priority = _int32("priority", asked.priority)
+        request.logprobs, request.top, request.score = asked.logprobs, asked.top, asked.score
+        request.speculate, request.drafts = _int32("speculate", asked.speculate), asked.drafts
+        if asked.logits is not None:
+            request.logits = ffi.from_buffer("float[]", asked.logits, require_writable=True)
+        number = ffi.new("int64_t *")
+        _check(lib.llama2_engine_submit(self.handle, request, number))
+        return int(number[0])
+
+    def cancel(self, request: int) -> None:
+        lib.llama2_engine_cancel(self.handle, request)
+
+    def interrupt(self) -> None:
+        lib.llama2_engine_interrupt(self.handle)
+
+    def step(self, seconds: float) -> tuple[list[Event], bool]:
+        """What came about, and whether there is more to do."""
+        events, n, busy = self._out
+        status = lib.llama2_engine_step(self.handle, seconds, events, n, busy)
+        if status != lib.LLAMA2_ERR_CANCELLED:
+            _check(status)
+        tops = lib.llama2_engine_tops(self.handle)
+        return [_event(events[0][i], tops) for i in range(n[0])], bool(busy[0])
+
+    def state(self) -> dict[str, int]:
+        """The fields of llama2_engine_state."""
+        state = lib.llama2_engine_state_of(self.handle)
+        return {name: int(getattr(state, name)) for name, _ in ffi.typeof("llama2_engine_state").fields}
+
+    def save(self, tokens: list[int], path: StrPath, replace: bool) -> int:
+        """How many pages were written."""
+        pages = ffi.new("int32_t *")
+        ids = ffi.new("int32_t[]", tokens)
+        _check(lib.llama2_engine_save(self.handle, ids, len(tokens), _path(path), replace, pages), path)
+        return int(pages[0])
+
+    def load(self, path: StrPath) -> list[int]:
+        """The tokens that were saved."""
+        tokens, n = ffi.new("int32_t[]", self.context), ffi.new("int32_t *")
+        _check(lib.llama2_engine_load(self.handle, _path(path), tokens, n), path)
+        ids: list[int] = ffi.unpack(tokens, n[0])
+        return ids
+
+
+def _event(e: Any, tops: Any) -> Event:
+    top = tuple((int(tops[i].token), float(tops[i].logprob)) for i in range(e.top, e.top + e.n_top))
+    figures = e.cached, e.drafted, e.accepted, e.paused
+    return Event(e.request, e.token, e.index, e.end, *figures, e.logprob, e.began, e.seconds, top)
 
 
 # Tokenizers.
@@ -518,9 +702,12 @@ class Tokenizer:
         self.vocab_size = int(lib.llama2_tokenizer_vocab_size(self.handle))
         self.bos_id = int(lib.llama2_tokenizer_bos(self.handle))
         self.eos_id = int(lib.llama2_tokenizer_eos(self.handle))
+        n = ffi.new("int32_t *")
+        ids = lib.llama2_tokenizer_eos_ids(self.handle, n)
+        self.eos_ids: tuple[int, ...] = tuple(ffi.unpack(ids, n[0])) if n[0] else ()
 
     def encode(self, text: bytes, bos: bool | None, eos: bool | None, special: bool) -> list[int]:
-        capacity = 2 * len(text) + 3
+        capacity = 3 * len(text) + 3
         tokens = ffi.new("int32_t[]", capacity)
         n = ffi.new("size_t *")
         ends = [-1 if wanted is None else int(wanted) for wanted in (bos, eos)]

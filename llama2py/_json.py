@@ -1,36 +1,25 @@
-"""JSON objects from files that are not trusted: of a bounded size, with each name once."""
+"""JSON objects from files that are not trusted: of a bounded size, with each name once, and with values that are
+checked where they are asked for.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
+from collections.abc import Mapping
 from reprlib import Repr
 from typing import Any
 
-from llama2py.errors import CheckpointError, FileError, FileMissingError
+from llama2py._files import read_bytes
+from llama2py.errors import CheckpointError
 
-__all__ = ["parse_object", "read_bytes", "read_object", "short"]
+__all__ = ["Settings", "parse_object", "read_object", "short"]
 
 _MOST = 64 * 2**20
 
 _repr = Repr()
 _repr.maxstring = 160
+_repr.maxlevel = 3
 short = _repr.repr  # any value of such a file in a message, cut where it is long
-
-
-def read_bytes(path: str, most: int) -> bytes:
-    """All of a file that is read whole."""
-    try:
-        size = os.stat(path).st_size
-        if size > most:
-            raise CheckpointError(f"{path}: {size} bytes, expected at most {most}")
-        return Path(path).read_bytes()
-    except OSError as error:
-        kind = FileMissingError if isinstance(error, FileNotFoundError) else FileError
-        failure = kind(f"{path}: cannot read: {error.strerror}")
-        failure.errno, failure.filename = error.errno, path
-        raise failure from None
 
 
 def read_object(path: str) -> dict[str, Any]:
@@ -50,8 +39,62 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{short(next(name for name in found if names.count(name) > 1))} is there twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{short(name)} is there twice")
+        found[name] = value
     return found
+
+
+class Settings:
+    """The values of an object, each checked when it is asked for. One that is null is not there."""
+
+    def __init__(self, path: str, values: Mapping[str, Any]) -> None:
+        """path: what a complaint begins with."""
+        self.path = path
+        self.values = values
+
+    def get(self, name: str) -> Any:
+        """Whatever it is."""
+        return self.values.get(name)
+
+    def names(self) -> list[str]:
+        """Of those that are there."""
+        return [name for name, value in self.values.items() if value is not None]
+
+    def wrong(self, name: str, expected: str) -> CheckpointError:
+        """What to raise of a value that cannot be."""
+        return CheckpointError(f"{self.path}: {name} is {short(self.values.get(name))}, expected {expected}")
+
+    def whole(self, name: str, usual: int | None = None) -> int:
+        """A size. usual: where it is not there."""
+        value = self.get(name)
+        value = usual if value is None else value
+        if type(value) is not int or not 1 <= value < 2**31:
+            raise self.wrong(name, "a whole number from 1 to 2147483647")
+        return value
+
+    def real(self, name: str, usual: float) -> float:
+        """A number that is not negative."""
+        value = self.get(name)
+        value = usual if value is None else value
+        if type(value) not in (int, float) or not 0 <= value <= 3e38:
+            raise self.wrong(name, "a number from 0 to 3e38")
+        return float(value)
+
+    def flag(self, name: str) -> bool:
+        """False where it is not there."""
+        value = self.get(name)
+        if value is not None and type(value) is not bool:
+            raise self.wrong(name, "true or false")
+        return bool(value)
+
+    def part(self, name: str) -> Settings | None:
+        """An object inside."""
+        value = self.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self.wrong(name, "an object")
+        return Settings(f"{self.path}: {name}", value)

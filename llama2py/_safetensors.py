@@ -1,44 +1,27 @@
 """Safetensors files: the length of a header, the header in JSON, then the tensors' data, which stays where it lies.
 
 A file is not trusted: its header must be whole, each type known, each shape as large as its data, and the data must
-fill the file without overlaps and holes, as the format demands. Names of parts may not lead out of the folder.
+fill the file without overlaps and holes, as the format demands.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from llama2py._files import map_bytes
+from llama2py._json import parse_object, short
+from llama2py._tensors import BYTES, COUNT_MOST, Tensor, count
+from llama2py.errors import CheckpointError
 
-from llama2py._json import parse_object, read_object, short
-from llama2py.errors import CheckpointError, FileError, FileMissingError
-
-__all__ = ["Tensor", "read", "read_parts"]
+__all__ = ["read"]
 
 _LENGTH_BYTES = 8
 _HEADER_MOST = 100_000_000  # as the format's authors have it
-_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
-_BYTES |= dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1)
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor where it lies: little endian, row-major, at any alignment."""
-
-    path: str
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    data: npt.NDArray[np.uint8]
 
 
 def read(path: str) -> dict[str, Tensor]:
     """The tensors of a file, by name. The file stays mapped while one of them is held."""
-    mapped = _map(path)
+    mapped = map_bytes(path)
     if mapped.size < _LENGTH_BYTES:
         raise CheckpointError(f"{path}: {mapped.size} bytes are too few for a safetensors file, expected at least 8")
     length = int(mapped[:_LENGTH_BYTES].view("<u8")[0])
@@ -63,45 +46,6 @@ def read(path: str) -> dict[str, Tensor]:
     return tensors
 
 
-def read_parts(index: str) -> dict[str, Tensor]:
-    """The tensors of all files that an index names."""
-    places = read_object(index).get("weight_map")
-    if not isinstance(places, dict) or not places:
-        raise CheckpointError(f"{index}: no weight_map, expected an object that names each tensor's file")
-    for name, file in places.items():
-        if not isinstance(file, str) or not _is_plain(file):
-            raise CheckpointError(
-                f"{index}: the tensor {short(name)} is in {short(file)}, "
-                "expected the name of a .safetensors file beside it"
-            )
-    tensors: dict[str, Tensor] = {}
-    for file in dict.fromkeys(places.values()):
-        path = os.path.join(os.path.dirname(index), file)
-        for name, tensor in read(path).items():
-            if places.get(name) != file:
-                raise CheckpointError(f"{path}: has the tensor {short(name)}, which is not there as the index says")
-            tensors[name] = tensor
-    for name, file in places.items():
-        if name not in tensors:
-            raise CheckpointError(f"{index}: the tensor {short(name)} is not in {file}")
-    return tensors
-
-
-def _is_plain(file: str) -> bool:
-    return file.endswith(".safetensors") and os.path.basename(file) == file and "\0" not in file
-
-
-def _map(path: str) -> npt.NDArray[np.uint8]:
-    try:
-        size = os.stat(path).st_size
-        return np.memmap(path, np.uint8, mode="r") if size else np.empty(0, np.uint8)
-    except OSError as error:
-        kind = FileMissingError if isinstance(error, FileNotFoundError) else FileError
-        failure = kind(f"{path}: cannot read: {error.strerror}")
-        failure.errno, failure.filename = error.errno, path
-        raise failure from None
-
-
 def _are_sizes(values: Any) -> bool:
     """Whether it is a list of whole numbers that 63 bits hold."""
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
@@ -113,18 +57,17 @@ def _entry(path: str, name: str, entry: Any) -> tuple[str, tuple[int, ...], int,
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(f"{where}: expected dtype, shape and data_offsets in the header, and nothing else")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _BYTES:
-        raise CheckpointError(f"{where}: is of type {short(dtype)}, expected one of {', '.join(_BYTES)}")
+    if not isinstance(dtype, str) or dtype not in BYTES:
+        raise CheckpointError(f"{where}: is of type {short(dtype)}, expected one of {', '.join(BYTES)}")
     if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
         raise CheckpointError(
             f"{where}: has the shape {short(shape)} and the offsets {short(offsets)}, expected whole numbers"
         )
     begin, end = offsets
-    expected = prod(shape) * _BYTES[dtype]
-    if end - begin != expected:
-        raise CheckpointError(
-            f"{where}: lies from byte {begin} to {end}, but {short(shape)} of {dtype} takes {expected} bytes"
-        )
+    values = count(shape)
+    takes = f"{values * BYTES[dtype]} bytes" if values < COUNT_MOST else "more than can be counted"
+    if end - begin != values * BYTES[dtype]:
+        raise CheckpointError(f"{where}: lies from byte {begin} to {end}, but {short(shape)} of {dtype} takes {takes}")
     return dtype, tuple(shape), begin, end
 
 

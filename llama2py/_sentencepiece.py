@@ -9,16 +9,29 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
-from llama2py._json import read_bytes
+import numpy as np
+
+from llama2py._core import SourceValue
+from llama2py._files import read_bytes
 from llama2py.errors import TokenizerError
 
-__all__ = ["Vocabulary", "read"]
+__all__ = ["Kind", "Vocabulary", "keys", "padded", "read"]
 
 _MOST = 256 * 2**20
+_PADDING_MOST = 2**20
 _MODELS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
-_NORMAL = 1
+
+
+class Kind(IntEnum):
+    """What a token is, as GGUF numbers it too."""
+
+    NORMAL = 1
+    CONTROL = 3
+    UNUSED = 5
+
 
 # How protobuf writes a field's value; groups are not in use any more.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -52,7 +65,7 @@ def read(path: str) -> Vocabulary:
             piece = _message(path, value)
             texts.append(piece.get((1, _BYTES), b""))
             scores.append(struct.unpack("<f", piece.get((2, _FIXED32), bytes(4)))[0])
-            kinds.append(_int32(piece.get((3, _VARINT), _NORMAL)))
+            kinds.append(_int32(piece.get((3, _VARINT), Kind.NORMAL)))
         elif number == 2:
             trainer |= _message(path, value)
         elif number == 3:
@@ -85,6 +98,37 @@ def read(path: str) -> Vocabulary:
         pad=setting(trainer, 43, -1),
         add_space=bool(setting(normalizer, 3, 1)),
     )
+
+
+def keys(path: str, vocab_size: int, notes: list[str]) -> dict[str, SourceValue]:
+    """GGUF's keys of a file that the core can tokenise with, by what follows tokenizer.ggml."""
+    v = read(path)
+    fill = padded(path, v.texts, vocab_size, notes)
+    ids = {"unknown": v.unknown, "bos": v.bos, "eos": v.eos, "padding": v.pad}
+    return {
+        "model": "llama",
+        "tokens": v.texts + fill,
+        "scores": np.array(v.scores + [0.0] * len(fill), np.float32),
+        "token_type": np.array(v.kinds + [Kind.UNUSED] * len(fill), np.int32),
+        "add_space_prefix": v.add_space,
+        "add_bos_token": True,
+        "add_eos_token": False,
+        **{f"{name}_token_id": number for name, number in ids.items() if number >= 0},
+    }
+
+
+def padded(path: str, texts: list[bytes], vocab_size: int, notes: list[str]) -> list[bytes]:
+    """The tokens that a model has beyond those of its tokenizer; 0: it may have any number."""
+    missing = vocab_size - len(texts) if vocab_size else 0
+    if missing < 0:
+        raise TokenizerError(f"{path}: holds {len(texts)} pieces, but the model has {vocab_size}")
+    if missing > _PADDING_MOST:
+        raise TokenizerError(
+            f"{path}: holds {len(texts)} pieces, but the model has {vocab_size}; expected at most {_PADDING_MOST} more"
+        )
+    if missing:
+        notes.append(f"{path} holds {len(texts)} pieces and the model has {vocab_size}: the last {missing} stay unused")
+    return [f"[PAD{len(texts) + i}]".encode() for i in range(missing)]
 
 
 def _int32(value: int) -> int:

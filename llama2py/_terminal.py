@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 __all__ = [
+    "CHECKPOINT",
     "StreamError",
     "UsageError",
     "add_checkpoint",
@@ -23,6 +24,9 @@ __all__ = [
 ]
 
 
+CHECKPOINT = "a llama2.c .bin or ckpt.pt, a GGUF file, or a folder of Hugging Face's or Meta's"
+
+
 class UsageError(Exception):
     """The command line cannot be understood."""
 
@@ -31,7 +35,7 @@ class StreamError(Exception):
     """stdin or stdout cannot be used."""
 
 
-def add_checkpoint(parser: argparse.ArgumentParser, what: str = "a llama2.c .bin or a GGUF file") -> None:
+def add_checkpoint(parser: argparse.ArgumentParser, what: str = CHECKPOINT) -> None:
     """The checkpoint of a command that does with the model in the box where none is named; main() puts it in."""
     parser.add_argument("checkpoint", metavar="FILE", nargs="?", help=f"{what} (the model in the box)")
 

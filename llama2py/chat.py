@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from llama2py import _core
 from llama2py.errors import ContextOverflowError
 from llama2py.llama import Llama
+from llama2py.stream import Request, Stream
 
 __all__ = ["Chat"]
 
@@ -22,7 +22,7 @@ class Chat:
 
     def __init__(self, llama: Llama, temperature: float, top_p: float, seed: int, steps: int) -> None:
         self._llama = llama
-        self._session = llama._take_session()
+        self._said: list[int] = []
         self._sampling = _core.Sampling(temperature, top_p, seed)
         self._random = temperature > 0
         self._text = llama.tokenizer.text_stream()
@@ -44,33 +44,39 @@ class Chat:
     def _answer(self, tokens: list[int]) -> Iterator[str]:
         # llama2.c draws a number for each token of a prompt as well.
         for _ in tokens[1:]:
-            if self._random:
-                self._sampling.skip()
+            self._skip()
         for token in tokens:
             self._text.push(token)
-        with self._llama._computing(self._session):
-            began = time.perf_counter()
-            self._session.eval(tokens)
-            self.prompt_seconds += time.perf_counter() - began
         self.prompt_tokens += len(tokens)
         self.left -= len(tokens)
-
-        stops = [self._llama.tokenizer.eos_id]
-        for i in range(self.left + 1):
-            with self._llama._computing(self._session):
-                began = time.perf_counter()
-                drawn, finish = self._session.generate(self._sampling, stops, 1)
-                seconds = time.perf_counter() - began
-            if i > 0:
-                self.draws += 1
-                self.decode_seconds += seconds
-                self.left -= 1
-            if finish == _core.FINISH_STOP:
-                break
-            yield from map(self._text.push, drawn)
+        self._said += tokens
+        asked = _core.Asked(self._said, self.left + 1, self._sampling, self._llama.tokenizer.eos_ids)
+        draws = 0
+        with Stream(self._llama, Request(asked, 0, [], False, None)) as stream:
+            for chunk in stream:
+                assert chunk.token is not None
+                draws += 1
+                self._said.append(chunk.token)
+                yield self._text.push(chunk.token)
+            result = stream.wait()
+        if result.finish_reason == "stop":
+            draws += 1
+            self.left -= draws - 1
         else:
             self.left = 0
+        for _ in range(draws):
+            self._skip()
+        self.draws += max(0, len(result.tokens) - 1)
+        if result.prompt_tps:
+            self.prompt_seconds += (result.prompt_tokens - result.cached_tokens) / result.prompt_tps
+        if result.decode_tps:
+            self.decode_seconds += (len(result.tokens) - 1) / result.decode_tps
         yield self._text.end()
+
+    def _skip(self) -> None:
+        """Advances the random state as drawing a token does."""
+        if self._random:
+            self._sampling.skip()
 
     def _read(self, system: bytes, user: bytes) -> list[int]:
         tokenizer, context = self._llama.tokenizer, self._llama.context

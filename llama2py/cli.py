@@ -191,6 +191,7 @@ def _run(args: argparse.Namespace) -> int:
             args.context,
             isa=args.isa,
             kv=args.kv,
+            pool=0,
             progress=progress,
         )
     with loaded as llama:
@@ -264,7 +265,7 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
 
 
 def _fit(args: argparse.Namespace) -> int:
-    planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch, kv=args.kv)
+    planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch, kv=args.kv, pool=0)
     advice = None if planned.fits else _advice(args, planned)
     if args.json:
         write(f"{json.dumps({**asdict(planned), 'fits': planned.fits, 'advice': advice})}\n")
@@ -290,7 +291,7 @@ def _advice(args: argparse.Namespace, planned: Plan) -> str:
     for context in contexts:
         for quant in dict.fromkeys((args.quant, "q8_0")):
             try:
-                smaller = plan(args.checkpoint, quantize=quant, context=context, batch=args.batch, kv=args.kv)
+                smaller = plan(args.checkpoint, quantize=quant, context=context, batch=args.batch, kv=args.kv, pool=0)
             except (InvalidArgumentError, ContextOverflowError):
                 continue  # more than the model's own context
             if smaller.fits:

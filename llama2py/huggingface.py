@@ -1,4 +1,4 @@
-"""Hugging Face folders: config.json, safetensors and tokenizer.model, told to the core in GGUF's terms.
+"""Hugging Face folders: config.json, safetensors or torch files, and a tokenizer, told to the core in GGUF's terms.
 
 Nothing is converted here. Each tensor is found by its name, its shape is compared with what config.json says, and it is
 handed over where it lies. A part of a model that is not known is refused by name; so is a tensor that is left over.
@@ -6,30 +6,27 @@ handed over where it lies. A part of a model that is not known is refused by nam
 
 from __future__ import annotations
 
-import errno
-import math
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
+from llama2py import _safetensors, _tokenizer_folder, _torch
+from llama2py._core import SourceValue
+from llama2py._files import names_in
+from llama2py._json import Settings, read_object, short
+from llama2py._opened import Opened, name_keys, shape_keys
+from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
+from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
-from llama2py import _safetensors, _sentencepiece
-from llama2py._core import Source, SourceValue, StrPath
-from llama2py._json import read_bytes, read_object, short
-from llama2py._safetensors import Tensor
-from llama2py.errors import CheckpointError, FileError, FileMissingError, TokenizerError
+__all__ = ["CONFIG", "is_folder", "open_folder", "tokenizer_keys"]
 
-__all__ = ["Folder", "is_folder", "open_folder", "opened"]
+CONFIG = "config.json"
 
-_CONFIG = "config.json"
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-_TOKENIZER = "tokenizer.model"
-_TEMPLATE_MOST = 2**20
-_UNUSED = 5
+# Files of weights, the better ones first: of a name, or in parts that an index of that name lists; how each is read.
+_WEIGHTS: tuple[tuple[str, Callable[[str], dict[str, Tensor]]], ...] = (
+    ("model.safetensors", _safetensors.read),
+    ("pytorch_model.bin", _torch.read_tensors),
+)
 
 
 @dataclass(frozen=True)
@@ -57,145 +54,83 @@ _FAMILIES = {
 }
 
 
-@dataclass(frozen=True)
-class Folder:
-    """What a folder holds, checked and ready to be read.
-
-    keys: GGUF's.
-    tensors: by GGUF's names, each with the rows of a head whose halves are to become pairs, or 0.
-    tokenizer: the file that it is in, if there is one that can be read.
-    notes: what is there and is left aside, a line each.
-    """
-
-    path: str
-    keys: dict[str, SourceValue]
-    tensors: dict[str, tuple[Tensor, int]]
-    tokenizer: str | None
-    notes: list[str]
-
-    @property
-    def files(self) -> list[str]:
-        """The files that tensors are in."""
-        return list(dict.fromkeys(tensor.path for tensor, _ in self.tensors.values() if tensor.path))
-
-    @property
-    def bytes(self) -> int:
-        """The size of these."""
-        return sum(os.stat(file).st_size for file in self.files)
-
-    @property
-    def dtype(self) -> str:
-        """The type of most of what matrices hold."""
-        values: Counter[str] = Counter()
-        for tensor, _ in self.tensors.values():
-            if len(tensor.shape) > 1:
-                values[tensor.dtype.lower()] += math.prod(tensor.shape)
-        return values.most_common(1)[0][0]
-
-    def source(self) -> Source:
-        """The same for the core."""
-        source = Source(self.path)
-        for key, value in self.keys.items():
-            source.put(key, value)
-        for name, (tensor, split) in self.tensors.items():
-            source.put_tensor(name, tensor.dtype, tensor.shape, tensor.data, split)
-        return source
+def is_folder(path: str) -> bool:
+    """Whether it is one."""
+    return os.path.lexists(os.path.join(path, CONFIG))
 
 
-def is_folder(path: StrPath) -> bool:
-    """Whether a checkpoint is a folder, and so for open_folder() to read."""
-    return os.path.isdir(path)
-
-
-def opened(path: StrPath) -> StrPath | Source:
-    """What the core reads a checkpoint from: the path of a file, or what a folder holds."""
-    return open_folder(path).source() if is_folder(path) else path
-
-
-def open_folder(path: StrPath, tokenizer: bool = True) -> Folder:
-    """Reads what a folder says of its model and, unless another one is to be taken, of its tokenizer."""
-    folder = os.fspath(path)
-    file = os.path.join(folder, _CONFIG)
-    if not os.path.exists(file):
-        failure = FileError(f"{folder}: a directory without {_CONFIG}, expected a file or a Hugging Face folder")
-        failure.errno, failure.filename = errno.EISDIR, folder
-        raise failure
-    config = _Config(file, read_object(file))
+def open_folder(path: str, tokenizer: bool) -> Opened:
+    """Reads what a folder says of its model and, if that is wanted, of its tokenizer, as a GGUF file can say it."""
+    config = _read_config(path)
     model = _Model(config)
-    keys: dict[str, SourceValue] = {"general.architecture": model.family.architecture}
-    name = os.path.basename(os.path.abspath(folder))
-    if name and name.isprintable():
-        keys["general.name"] = name
-    keys |= model.keys()
-    tensors = model.choose(_read_tensors(folder))
-    notes: list[str] = []
-    file = os.path.join(folder, _TOKENIZER)
-    found = tokenizer and os.path.exists(file)
-    if found:
-        keys |= _tokenizer_keys(folder, config, model.vocab_size, notes)
-    elif tokenizer and os.path.exists(os.path.join(folder, "tokenizer.json")):
-        notes.append(f"{folder} has its tokenizer in tokenizer.json alone, which cannot be read yet")
-    return Folder(folder, keys, tensors, file if found else None, notes)
+    keys = name_keys(path, model.family.architecture) | model.keys()
+    tensors = model.choose(_read_tensors(path, names_in(path)))
+    found = _tokenizer_folder.read(path, config.values, model.vocab_size) if tokenizer else None
+    if found is None:
+        return Opened(path, "Hugging Face folder", model.vocab_size, keys, tensors, None, [])
+    whole = keys | found.keys
+    return Opened(path, "Hugging Face folder", model.vocab_size, whole, tensors, found.path, found.written())
 
 
-def _read_tensors(folder: str) -> dict[str, Tensor]:
-    single, index = (os.path.join(folder, name) for name in (_WEIGHTS, _INDEX))
-    if os.path.exists(single):
-        return _safetensors.read(single)
-    if os.path.exists(index):
-        return _safetensors.read_parts(index)
-    pickled = any(name.endswith((".bin", ".pt", ".pth")) for name in os.listdir(folder))
-    instead = "; pickled weights are not read: save them with safe_serialization=True" if pickled else ""
-    raise FileMissingError(f"{folder}: holds neither {_WEIGHTS} nor {_INDEX}{instead}")
+def tokenizer_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
+    """A folder's tokenizer alone. vocab_size: of its model; 0: which config.json says. written: to a GGUF file."""
+    config = _read_config(path)
+    found = _tokenizer_folder.read(path, config.values, vocab_size or config.whole("vocab_size"))
+    if found is None:
+        raise TokenizerError(f"{path}: {_tokenizer_folder.MISSING}")
+    if written:
+        found.written()
+    return found.keys
 
 
-class _Config:
-    """The values of config.json. One that is null is not there."""
+def _read_config(path: str) -> Settings:
+    file = os.path.join(path, CONFIG)
+    return Settings(file, read_object(file))
 
-    def __init__(self, path: str, values: dict[str, Any]) -> None:
-        self.path = path
-        self._values = values
 
-    def get(self, name: str) -> Any:
-        return self._values.get(name)
+def _read_tensors(folder: str, names: list[str]) -> dict[str, Tensor]:
+    for name, read in _WEIGHTS:
+        if name in names:
+            return read(os.path.join(folder, name))
+        if f"{name}.index.json" in names:
+            return _read_parts(os.path.join(folder, f"{name}.index.json"), os.path.splitext(name)[1], read)
+    wanted = (f"{name} nor {name}.index.json" for name, _ in _WEIGHTS)
+    raise FileMissingError(f"{folder}: holds neither {', nor '.join(wanted)}")
 
-    def wrong(self, name: str, expected: str) -> CheckpointError:
-        return CheckpointError(f"{self.path}: {name} is {short(self._values.get(name))}, expected {expected}")
 
-    def whole(self, name: str, usual: int | None = None) -> int:
-        value = self.get(name)
-        value = usual if value is None else value
-        if type(value) is not int or not 1 <= value < 2**31:
-            raise self.wrong(name, "a whole number from 1 to 2147483647")
-        return value
-
-    def real(self, name: str, usual: float) -> float:
-        value = self.get(name)
-        value = usual if value is None else value
-        if type(value) not in (int, float) or not 0 <= value <= 3e38:
-            raise self.wrong(name, "a number from 0 to 3e38")
-        return float(value)
-
-    def flag(self, name: str) -> bool:
-        value = self.get(name)
-        if value is not None and type(value) is not bool:
-            raise self.wrong(name, "true or false")
-        return bool(value)
-
-    def part(self, name: str) -> _Config | None:
-        """An object inside."""
-        value = self.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            raise self.wrong(name, "an object")
-        return _Config(f"{self.path}: {name}", value)
+def _read_parts(index: str, ending: str, read: Callable[[str], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of all files that an index names."""
+    places = read_object(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise CheckpointError(f"{index}: no weight_map, expected an object that names each tensor's file")
+    for name, file in places.items():
+        if not isinstance(file, str) or not file.endswith(ending) or os.path.basename(file) != file or "\0" in file:
+            raise CheckpointError(
+                f"{index}: the tensor {short(name)} is in {short(file)}, expected the name of a {ending} file beside it"
+            )
+    tensors: dict[str, Tensor] = {}
+    folder = os.path.dirname(index)
+    there = set(names_in(folder or "."))
+    files = list(dict.fromkeys(places.values()))
+    for file in files:
+        if file not in there:
+            raise FileMissingError(f"{index}: names {short(file)[1:-1]}, which is not beside it")
+    for file in files:
+        path = os.path.join(folder, file)
+        for name, tensor in read(path).items():
+            if places.get(name) != file:
+                raise CheckpointError(f"{path}: has the tensor {short(name)}, which is not there as the index says")
+            tensors[name] = tensor
+    for name, file in places.items():
+        if name not in tensors:
+            raise CheckpointError(f"{index}: the tensor {short(name)} is not in {file}")
+    return tensors
 
 
 class _Model:
     """What config.json makes of the tensors."""
 
-    def __init__(self, config: _Config) -> None:
+    def __init__(self, config: Settings) -> None:
         self.config = config
         kind = config.get("model_type")
         if not isinstance(kind, str) or kind not in _FAMILIES:
@@ -233,19 +168,17 @@ class _Model:
     def keys(self) -> dict[str, SourceValue]:
         """GGUF's keys of the model."""
         config = self.config
-        own: dict[str, SourceValue] = {
-            "context_length": config.whole("max_position_embeddings"),
-            "embedding_length": self.dim,
-            "block_count": self.layers,
-            "feed_forward_length": self.hidden,
-            "attention.head_count": self.heads,
-            "attention.head_count_kv": self.kv_heads,
-            "attention.layer_norm_rms_epsilon": config.real("rms_norm_eps", 1e-6),
-            "rope.dimension_count": self.head_dim,
-            "vocab_size": self.vocab_size,
-        }
-        if self.head_dim * self.heads != self.dim:
-            own |= {"attention.key_length": self.head_dim, "attention.value_length": self.head_dim}
+        own = shape_keys(
+            dim=self.dim,
+            hidden=self.hidden,
+            layers=self.layers,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            head_dim=self.head_dim,
+            vocab_size=self.vocab_size,
+            context=config.whole("max_position_embeddings"),
+            epsilon=config.real("rms_norm_eps", 1e-6),
+        )
         if config.get("sliding_window") is not None and self._has_windows():
             own["attention.sliding_window"] = config.whole("sliding_window")
         own |= self._rope_keys()
@@ -258,41 +191,40 @@ class _Model:
         first = 0 if config.get("max_window_layers") == 0 else config.whole("max_window_layers", 28)
         return first < self.layers
 
-    def _rope(self) -> tuple[_Config, str]:
+    def _rope(self) -> tuple[Settings, str]:
         """What says how heads are rotated, and by what rule."""
         found = self.config.part("rope_parameters") or self.config.part("rope_scaling")
         if found is None:
             return self.config, "default"
         name = "rope_type" if found.get("rope_type") is not None else "type"
-        kind = found.get(name) or "default"
+        kind = found.get(name)
+        if kind is None and set(found.names()) <= {"rope_theta", "partial_rotary_factor"}:
+            kind = "default"
         if kind not in ("default", "linear", "llama3"):
             raise found.wrong(name, "default, linear or llama3; others cannot be computed yet")
         return found, kind
 
+    def _theta(self) -> float:
+        said, _ = self._rope()
+        return (said if said.get("rope_theta") is not None else self.config).real("rope_theta", 10000)
+
     def _rope_keys(self) -> dict[str, SourceValue]:
         said, kind = self._rope()
-        theta = said if said.get("rope_theta") is not None else self.config
-        keys: dict[str, SourceValue] = {"rope.freq_base": theta.real("rope_theta", 10000)}
+        keys: dict[str, SourceValue] = {"rope.freq_base": self._theta()}
         if kind == "linear":
             keys |= {"rope.scaling.type": "linear", "rope.scaling.factor": said.real("factor", 0)}
         return keys
 
-    def _rope_factors(self) -> Tensor | None:
-        """What Llama 3's scaling divides frequencies by: long waves by the factor, short ones by 1."""
+    def _rope_factors(self) -> dict[str, Placed]:
         said, kind = self._rope()
         if kind != "llama3":
-            return None
+            return {}
         factor, low, high = (said.real(name, 0) for name in ("factor", "low_freq_factor", "high_freq_factor"))
         context = said.whole("original_max_position_embeddings")
-        if factor < 1 or not low < high:
-            raise CheckpointError(
-                f"{said.path}: factor {factor}, from {low} to {high}; expected at least 1, and the second less"
-            )
-        theta = (said if said.get("rope_theta") is not None else self.config).real("rope_theta", 10000)
-        turns = context * theta ** (-2 * np.arange(self.head_dim // 2) / self.head_dim) / (2 * np.pi)
-        kept = np.clip((turns - low) / (high - low), 0, 1)
-        factors = (1 / ((1 - kept) / factor + kept)).astype("<f4")
-        return Tensor("", "rope factors", "F32", factors.shape, factors.view(np.uint8))
+        factors = llama3_factors(
+            said.path, self._theta(), self.head_dim, factor=factor, low=low, high=high, context=context
+        )
+        return {"rope_freqs.weight": factors}
 
     def _expected(self) -> Iterator[tuple[str, str, tuple[int, ...], int]]:
         """Each tensor's name, GGUF's name for it, shape and split."""
@@ -319,111 +251,40 @@ class _Model:
         if not self.tied:
             yield "lm_head.weight", "output.weight", (self.vocab_size, self.dim), 0
 
-    def choose(self, found: dict[str, Tensor]) -> dict[str, tuple[Tensor, int]]:
+    def choose(self, found: dict[str, Tensor]) -> dict[str, Placed]:
         """The tensors by GGUF's names. All must be there as config.json says, and no others."""
         left = {name: tensor for name, tensor in found.items() if not name.endswith(".rotary_emb.inv_freq")}
-        chosen: dict[str, tuple[Tensor, int]] = {}
+        chosen: dict[str, Placed] = {}
         for name, gguf, shape, split in self._expected():
             tensor = left.pop(name, None)
             if tensor is None:
                 raise CheckpointError(
                     f"{os.path.dirname(self.config.path)}: the tensor {name} is missing, "
-                    f"expected {_shape(shape)} as {_CONFIG} says"
+                    f"expected {shape_text(shape)} as {CONFIG} says"
                 )
             if tensor.shape != shape:
                 raise CheckpointError(
-                    f"{tensor.path}: the tensor {name} is {_shape(tensor.shape)}, "
-                    f"expected {_shape(shape)} as {_CONFIG} says"
+                    f"{tensor.path}: the tensor {name} is {shape_text(tensor.shape)}, "
+                    f"expected {shape_text(shape)} as {CONFIG} says"
                 )
-            if tensor.dtype not in ("F32", "F16", "BF16"):
+            if tensor.dtype not in FLOATS:
                 raise CheckpointError(f"{tensor.path}: the tensor {name} is {tensor.dtype}, expected F32, F16 or BF16")
-            chosen[gguf] = tensor, split
-        self._drop_tied(left, chosen)
+            chosen[gguf] = Placed((tensor,), split=split)
+        self._drop_tied(left, chosen["token_embd.weight"])
         for name, tensor in left.items():
             raise CheckpointError(
                 f"{tensor.path}: the tensor {short(name)} is not one that a {self.config.get('model_type')} of "
                 f"{self.layers} layers can be computed with yet"
             )
-        factors = self._rope_factors()
-        return chosen if factors is None else {**chosen, "rope_freqs.weight": (factors, 0)}
+        return chosen | self._rope_factors()
 
-    def _drop_tied(self, left: dict[str, Tensor], chosen: dict[str, tuple[Tensor, int]]) -> None:
+    def _drop_tied(self, left: dict[str, Tensor], embedding: Placed) -> None:
         """A classifier that is the embedding may be stored all the same."""
-        again, (embedding, _) = left.get("lm_head.weight"), chosen["token_embd.weight"]
+        again = left.get("lm_head.weight")
         if not self.tied or again is None:
             return
-        if again.dtype != embedding.dtype or not np.array_equal(again.data, embedding.data):
+        if not same_values(Placed((again,)), embedding):
             raise CheckpointError(
-                f"{again.path}: the tensor lm_head.weight is not the embedding, "
-                f"though {_CONFIG} says that they are tied"
+                f"{again.path}: the tensor lm_head.weight is not the embedding, though {CONFIG} says that they are tied"
             )
         del left["lm_head.weight"]
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) if len(shape) < 9 else f"of {len(shape)} dimensions"
-
-
-# Tokenizers.
-
-
-def _tokenizer_keys(folder: str, config: _Config, vocab_size: int, notes: list[str]) -> dict[str, SourceValue]:
-    """GGUF's keys of the tokenizer."""
-    path = os.path.join(folder, _TOKENIZER)
-    v = _sentencepiece.read(path)
-    missing = vocab_size - len(v.texts)
-    if missing < 0:
-        raise TokenizerError(f"{path}: holds {len(v.texts)} pieces, but the model has {vocab_size}")
-    if missing:
-        notes.append(
-            f"{path} holds {len(v.texts)} pieces and the model has {vocab_size}: the last {missing} stay unused"
-        )
-    said = _optional(folder, "tokenizer_config.json")
-    drawn = _optional(folder, "generation_config.json")
-    keys: dict[str, SourceValue] = {
-        "model": "llama",
-        "tokens": v.texts + [f"[PAD{len(v.texts) + i}]".encode() for i in range(missing)],
-        "scores": np.array(v.scores + [0.0] * missing, np.float32),
-        "token_type": np.array(v.kinds + [_UNUSED] * missing, np.int32),
-        "add_space_prefix": v.add_space,
-        "add_bos_token": said.get("add_bos_token") is not False,
-        "add_eos_token": said.get("add_eos_token") is True,
-    }
-    ids = {
-        "unknown": v.unknown,
-        "bos": _id(notes, drawn, config, "bos_token_id", v.bos),
-        "eos": _id(notes, drawn, config, "eos_token_id", v.eos),
-        "padding": v.pad,
-    }
-    keys |= {f"{name}_token_id": number for name, number in ids.items() if number >= 0}
-    template = _template(folder, said)
-    whole = {f"tokenizer.ggml.{name}": value for name, value in keys.items()}
-    return whole if template is None else {**whole, "tokenizer.chat_template": template}
-
-
-def _optional(folder: str, name: str) -> dict[str, Any]:
-    path = os.path.join(folder, name)
-    return read_object(path) if os.path.exists(path) else {}
-
-
-def _id(notes: list[str], drawn: dict[str, Any], config: _Config, name: str, usual: int) -> int:
-    """A token's id: what texts are drawn with, else the model's, else the tokenizer's. Of several the first."""
-    value = drawn.get(name)
-    value = config.get(name) if value is None else value
-    if isinstance(value, list) and value:
-        if len(value) > 1:
-            notes.append(f"of {name} {short(value)} the first is taken")
-        value = value[0]
-    if value is None:
-        return usual
-    if type(value) is not int or not -1 <= value < 2**31:
-        raise CheckpointError(f"{config.path}: {name} is {short(value)}, expected a token's id")
-    return value
-
-
-def _template(folder: str, said: dict[str, Any]) -> str | None:
-    path = os.path.join(folder, "chat_template.jinja")
-    if os.path.exists(path):
-        return read_bytes(path, _TEMPLATE_MOST).decode("utf-8", "replace")
-    value = said.get("chat_template")
-    return value if isinstance(value, str) else None

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-from llama2py import _core, huggingface
+import numpy as np
+
+from llama2py import _core, sources
 from llama2py._core import StrPath
+from llama2py._opened import Opened
 
 __all__ = [
     "ArrayInfo",
@@ -70,6 +73,29 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class EngineState:
+    """How what computes is, as of its last step.
+
+    waiting, running: texts that wait for room, and that are computed.
+    pages, free, idle: of the pool, 16 tokens each; idle are those that are kept in case a prompt begins with them.
+    steps, rows: computed so far; a row is a token.
+    prompt_tokens, cached_tokens: of the texts that began, and how many of these were found and not computed.
+    pauses: how often a text gave its pages back to others, to be computed again later.
+    """
+
+    waiting: int
+    running: int
+    pages: int
+    free: int
+    idle: int
+    steps: int
+    rows: int
+    prompt_tokens: int
+    cached_tokens: int
+    pauses: int
+
+
+@dataclass(frozen=True)
 class ArrayInfo:
     """An array in a file's metadata. items: what they are: "int", "float", "bool", "text" or "array"."""
 
@@ -126,7 +152,11 @@ class VocabularyInfo:
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a file, whether or not it can be run. metadata: a GGUF file's keys; llama2.c's checkpoint has none."""
+    """What is in a file, whether or not it can be run; or in a folder.
+
+    metadata: a GGUF file's keys, or what a folder says in such; llama2.c's checkpoint has none.
+    alignment: of the tensors' data; 0 where they lie as they please.
+    """
 
     path: str
     format: str
@@ -170,7 +200,12 @@ class Contents:
 
 
 def inspect(path: StrPath) -> Contents:
-    """Says what is in a file: a checkpoint, or a GGUF file of any architecture, or one without tensors."""
+    """Says what is in a file: a checkpoint, or a GGUF file of any architecture, or one without tensors; or in a folder
+    that can be run.
+    """
+    found = sources.open_checkpoint(path)
+    if found is not None:
+        return _contents(found)
     info, metadata, tensors = _core.inspect(path)
     return Contents(
         path=os.fspath(path),
@@ -183,6 +218,28 @@ def inspect(path: StrPath) -> Contents:
     )
 
 
+def _contents(found: Opened) -> Contents:
+    metadata: dict[str, MetadataValue] = {}
+    for key, value in found.keys.items():
+        if isinstance(value, list):
+            metadata[key] = ArrayInfo("text", len(value))
+        elif isinstance(value, np.ndarray):
+            metadata[key] = ArrayInfo("int" if value.dtype == np.int32 else "float", value.size)
+        else:
+            metadata[key] = value
+    return Contents(
+        path=found.path,
+        format=found.format,
+        file_bytes=found.bytes,
+        alignment=0,
+        parts=len(found.files),
+        metadata=metadata,
+        tensors=[
+            TensorInfo(name, placed.dtype.lower(), placed.shape, placed.bytes) for name, placed in found.tensors.items()
+        ],
+    )
+
+
 def plan(
     path: StrPath,
     *,
@@ -192,15 +249,18 @@ def plan(
     isa: str | None = None,
     batch: int | None = None,
     kv: str | None = None,
+    pool: int | None = None,
 ) -> Plan:
     """Says what `Llama(path, …)` with the same options would take. Reads the file's header only."""
-    opened = huggingface.opened(path)
-    planned, _ = _core.plan(opened, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, kv=kv)
+    opened = sources.opened(path)
+    planned, _ = _core.plan(
+        opened, quantize=quantize, threads=threads, isa=isa, context=context, batch=batch, kv=kv, pool=pool
+    )
     return Plan(**planned)
 
 
 def describe(path: StrPath, *, quantize: str | None = None, isa: str | None = None) -> ModelInfo:
     """Says what a checkpoint holds, and its type and size in memory. Reads the file's header only."""
-    opened = huggingface.opened(path)
+    opened = sources.opened(path)
     _, info = _core.plan(opened, quantize=quantize, threads=None, isa=isa, context=None, batch=None)
     return ModelInfo(**info)

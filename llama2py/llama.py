@@ -10,31 +10,37 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core, huggingface
+from llama2py import _core, sources
 from llama2py._core import StrPath
+from llama2py._engine import Engine
+from llama2py._terminal import progress_bar
 from llama2py.box import model_in_the_box
 from llama2py.errors import (
-    CancelledError,
     ClosedError,
     ContextOverflowError,
     InvalidArgumentError,
+    Llama2Error,
+    NumericError,
     TokenizerError,
 )
-from llama2py.info import ModelInfo
-from llama2py.result import Result
-from llama2py.stream import Request, Stream
+from llama2py.info import EngineState, ModelInfo
+from llama2py.result import Chunk, Result
+from llama2py.session import Session
+from llama2py.stream import NOT_FINITE, Request, Stream, Told
 from llama2py.tokenizer import Tokenizer
 
 __all__ = ["Llama", "generate"]
 
 # The random generator cannot start from 0, so seed 0 stands for this state (2**64 divided by the golden ratio).
 _STATE_OF_SEED_0 = 0x9E3779B97F4A7C15
+Prompt: TypeAlias = "str | bytes | bytearray | memoryview | Sequence[int]"
 _MOST = 3e38  # close to what a float32 can hold
 
 # The child of a fork has the locks of threads that it does not have.
@@ -59,8 +65,8 @@ def _end_threads() -> None:
 class Llama:
     """A model, ready to run.
 
-    path: a checkpoint: llama2.c's .bin, a GGUF file (of several, the first), or a Hugging Face folder; None takes the
-        model in the box.
+    path: a checkpoint: llama2.c's .bin or ckpt.pt, a GGUF file (of several, the first), a Hugging Face folder, or one
+        of Meta's, with params.json and consolidated.NN.pth; None takes the model in the box.
     tokenizer: a Tokenizer or the path of one; None looks beside the checkpoint once text is wanted.
     quantize: "q8_0" makes a float checkpoint's matrices int8 while loading, 8.5 bits a weight.
     threads: how many compute; None takes the cores this process may really use. Never changes a result.
@@ -69,10 +75,18 @@ class Llama:
     batch: how many tokens of a prompt are computed at once; None takes 256. Never changes a result.
     kv: how keys and values are kept: "f32", "f16" or "q8_0"; None takes float32 for llama2.c's checkpoints, as there,
         and else float16.
+    pool: how many tokens all sequences together may hold; None takes the context, but at least 4096; 0 the
+        context.
+    sequences: how many are computed at once, at most; None takes 64.
+    chunk: how many tokens of prompts a step takes in which other sequences are decoded; None takes 128.
+    prefix_cache: whether what was read is kept while there is room, so that a prompt that begins likewise is not read
+        again. Never changes a result.
+    draft: a smaller checkpoint of the same vocabulary, or its path, that guesses what this one checks where
+        `speculate` is asked for. Never changes a result.
     progress: called now and then while it loads, with the bytes that are done and the bytes in all.
 
-    Any thread may call it: one call computes at a time, and the others wait. Use `with`, or close(), to give the memory
-    back at a known moment.
+    Any thread may call it, and any number at once: what they ask for is computed together, each as if it were alone.
+    Use `with`, or close(), to give the memory back at a known moment.
     """
 
     def __init__(
@@ -86,27 +100,22 @@ class Llama:
         isa: str | None = None,
         batch: int | None = None,
         kv: str | None = None,
+        pool: int | None = None,
+        sequences: int | None = None,
+        chunk: int | None = None,
+        prefix_cache: bool = True,
+        draft: StrPath | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
         self._path = model_in_the_box() if path is None else os.fspath(path)
         self._lock = threading.RLock()
-        self._depth = 0
         self._closed = False
         self._ended = False  # the interpreter is about to
-        self._active: _core.Session | None = None
-        self._idle: list[_core.Session] = []
-        self._sessions: weakref.WeakSet[_core.Session] = weakref.WeakSet()
-        self._session_options: dict[str, Any] = {"context": context, "batch": batch, "threads": threads, "kv": kv}
-        self._model = _core.Model(
-            huggingface.opened(self._path),
-            quantize=quantize,
-            threads=threads,
-            isa=isa,
-            context=context,
-            batch=batch,
-            kv=kv,
-            progress=progress,
-        )
+        size: dict[str, Any] = {"context": context, "batch": batch, "threads": threads, "kv": kv, "pool": pool}
+        opened = sources.opened(self._path)
+        load: dict[str, Any] = {"quantize": quantize, "threads": threads, "isa": isa}
+        self._model = _core.Model(opened, **load, context=context, batch=batch, kv=kv, pool=pool, progress=progress)
+        self._draft = None if draft is None else _core.Model(sources.opened(os.fspath(draft)), **load)
         self._info = ModelInfo(**self._model.describe())
         self._tokenizer: Tokenizer | None = None
         if isinstance(tokenizer, Tokenizer):
@@ -117,10 +126,17 @@ class Llama:
             self._tokenizer = tokenizer
         elif tokenizer is not None:
             self._tokenizer = Tokenizer(tokenizer, self._info.vocab_size)
+        self._engine_options = size | {
+            "sequences": sequences,
+            "chunk": chunk,
+            "keep": bool(prefix_cache),
+            "draft": self._draft,
+        }
+        self._engine: Engine | None = None
+        self._finalizers: list[weakref.finalize[Any, Llama]] = []
+        core = self._computer().core
+        self._context, self._pool = core.context, core.pool
         _alive.add(self)
-        first = self._take_session()
-        self._context = first.context
-        self._give_back(first)
 
     # What it is.
 
@@ -133,6 +149,16 @@ class Llama:
     def context(self) -> int:
         """How many tokens a sequence may have."""
         return self._context
+
+    @property
+    def pool(self) -> int:
+        """How many tokens all sequences together may hold."""
+        return self._pool
+
+    @property
+    def state(self) -> EngineState:
+        """What is being computed, and what was, as of the last step."""
+        return EngineState(**self._computer().state())
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -151,50 +177,147 @@ class Llama:
 
     # Text.
 
+    @overload
+    def generate(self, prompt: Prompt = "", *args: Any, **options: Any) -> Result: ...
+
+    @overload
+    def generate(self, prompt: Sequence[str] | Sequence[Sequence[int]], *args: Any, **options: Any) -> list[Result]: ...
+
     def generate(
         self,
-        prompt: str | bytes | Sequence[int] = "",
+        prompt: Prompt | Sequence[str] | Sequence[Sequence[int]] = "",
         max_tokens: int | None = None,
         temperature: float = 1.0,
         top_p: float = 0.9,
         seed: int | None = None,
         stop: str | Sequence[str] | None = None,
         echo: bool = False,
-    ) -> Result:
-        """Continues a text.
+        **options: Any,
+    ) -> Result | list[Result]:
+        """Continues a text, or each of several.
 
         prompt: text (bytes: in UTF-8), which is encoded with <s> before it, or token ids, which are taken as they are.
+            A list of such: they are computed together, and each gets the result that it would get alone.
         max_tokens: the most to draw; None draws until the model ends the text or the context is full.
         temperature: 0 always takes the likeliest token.
         top_p: draws from the smallest set of tokens whose probabilities exceed it; 0 and 1 draw from all.
-        seed: from 0 to 2**64 - 1; None takes a fresh one, which the result tells.
+        seed: from 0 to 2**64 - 1; None takes a fresh one, which the result tells. Several prompts all begin with it.
         stop: a string, or several, before which the text is cut.
         echo: whether the text begins with the prompt.
+        logprobs: None, or how many of the likeliest tokens are told beside each token drawn, 0 to 64, with the natural
+            logarithms of their probabilities; with echo those of the prompt's tokens too.
+        priority: the greater is computed first where not all can be, and paused last.
+        speculate: how many tokens are guessed ahead, at most, from what followed the same tokens before, or by the
+            draft model where there is one; 0 guesses none. Never changes a result.
+        overflow: "length" ends the text where the context is full; "error" raises ContextOverflowError at once if the
+            prompt and max_tokens are more than the context.
+        progress: for several prompts: whether a bar shows how far they are; None shows one on a terminal.
 
-        Raises ContextOverflowError, before it computes anything, if the prompt is longer than the context.
+        Raises ContextOverflowError, before it computes anything, if a prompt is longer than the context.
         """
-        with self._exclusive():
-            # A stop string is looked for after each token, so that none is drawn in vain.
-            stride = 1 if stop else self._context
-            with self._stream(prompt, max_tokens, temperature, top_p, seed, stop, echo, stride) as stream:
-                for _ in stream:
-                    pass
-                return stream.result
+        if not _are_many(prompt):
+            with self.stream(prompt, max_tokens, temperature, top_p, seed, stop, echo, **options) as stream:  # type: ignore[arg-type]
+                return stream.wait()
+        shown = options.pop("progress", None) is not False
+        inbox: SimpleQueue[tuple[Stream, Told]] = SimpleQueue()
+        requests = self._requests(prompt, max_tokens, temperature, top_p, seed, stop, echo, options)
+        with (
+            progress_bar("generate", unit="text", disable=not shown) as advance,
+            self._together(requests, inbox) as streams,
+        ):
+            for done in range(len(streams)):
+                while done == sum(stream.done for stream in streams):
+                    stream, told = inbox.get()
+                    stream.take(told)
+                    stream.drain()
+                if advance is not None:
+                    advance(done + 1, len(streams))
+            return [stream.wait() for stream in streams]
 
     def stream(
         self,
-        prompt: str | bytes | Sequence[int] = "",
+        prompt: Prompt = "",
         max_tokens: int | None = None,
         temperature: float = 1.0,
         top_p: float = 0.9,
         seed: int | None = None,
         stop: str | Sequence[str] | None = None,
         echo: bool = False,
+        **options: Any,
     ) -> Stream:
-        """The same as generate(), as an iterator that gives each piece of the text as soon as it is made."""
-        return self._stream(prompt, max_tokens, temperature, top_p, seed, stop, echo, 1)
+        """generate() for one prompt, as an iterator that gives each piece of the text as soon as it is made."""
+        return Stream(self, self._request(prompt, max_tokens, temperature, top_p, seed, stop, echo, **options))
+
+    def submit(
+        self,
+        prompt: Prompt = "",
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        top_p: float = 0.9,
+        seed: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        echo: bool = False,
+        on_chunk: Callable[[Chunk], object] | None = None,
+        **options: Any,
+    ) -> Stream:
+        """Has a text made while the caller goes on; wait() gives its result, close() ends it.
+
+        on_chunk: called with each chunk on the thread that computes, so it must be quick. What it raises ends this
+            text, no other, and comes out of wait().
+        """
+        request = self._request(prompt, max_tokens, temperature, top_p, seed, stop, echo, **options)
+        return Stream(self, request, on_chunk=on_chunk)
+
+    def stream_many(
+        self,
+        prompts: Sequence[str] | Sequence[Sequence[int]],
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        top_p: float = 0.9,
+        seed: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        echo: bool = False,
+        **options: Any,
+    ) -> Iterator[tuple[int, Chunk]]:
+        """Continues several texts together; gives each piece as soon as it is made, with the index of its prompt."""
+        requests = self._requests(prompts, max_tokens, temperature, top_p, seed, stop, echo, options)
+        return self._stream_many(requests)
+
+    def _stream_many(self, requests: list[Request]) -> Iterator[tuple[int, Chunk]]:
+        inbox: SimpleQueue[tuple[Stream, Told]] = SimpleQueue()
+        with self._together(requests, inbox) as streams:
+            index = {id(stream): i for i, stream in enumerate(streams)}
+            for i, stream in enumerate(streams):
+                yield from ((i, chunk) for chunk in stream.drain())
+            while not all(stream.done for stream in streams):
+                stream, told = inbox.get()
+                stream.take(told)
+                yield from ((index[id(stream)], chunk) for chunk in stream.drain())
+            for stream in streams:
+                stream.wait()  # raises what failed
+
+    @contextmanager
+    def _together(self, requests: Sequence[Request], inbox: SimpleQueue[tuple[Stream, Told]]) -> Iterator[list[Stream]]:
+        """They are ended when the block is left, however it is."""
+        streams: list[Stream] = []
+        try:
+            for request in requests:
+                streams.append(Stream(self, request, inbox))
+            yield streams
+        finally:
+            for stream in streams:
+                stream.close()
 
     __call__ = generate
+
+    def session(self, prompt: Prompt = "") -> Session:
+        """A text that grows by what is said and what the model answers, and that can be saved, forked and cut."""
+        return Session(self, self._ids(prompt) if prompt else [])
+
+    def load_session(self, path: StrPath) -> Session:
+        """One that was saved, by this model. Its tokens are not read again, as far as the pool has room for them."""
+        engine = self._computer()
+        return Session(self, engine.call(lambda: engine.core.load(path)))
 
     def tokenize(
         self,
@@ -213,14 +336,11 @@ class Llama:
     def logits(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
         """What the model expects after each of these tokens: float32, (tokens, vocab_size)."""
         ids = _core.token_ids(tokens)
-        with self._exclusive():
-            self._check_context(len(ids))
-            session = self._take_session()
-            try:
-                with self._computing(session):
-                    return session.eval_logits(ids, self._info.vocab_size)
-            finally:
-                self._give_back(session)
+        if not ids:
+            raise InvalidArgumentError("there are no tokens; expected at least one")
+        logits = np.empty((len(ids), self._info.vocab_size), dtype=np.float32)
+        self._read(_core.Asked(ids, 0, _core.Sampling(0.0, 1.0, 1), [], logits=logits))
+        return logits
 
     def score(self, tokens: Sequence[int], first: int = 1) -> npt.NDArray[np.float64]:
         """How likely the model finds tokens[first:]: the natural logarithm of each one's probability after all before
@@ -232,37 +352,77 @@ class Llama:
             raise InvalidArgumentError(f"first is {first}; expected 1 to {len(ids)}, the number of tokens")
         if first == len(ids):
             return np.empty(0)
-        with self._exclusive():
-            self._check_context(len(ids) - 1)
-            session = self._take_session()
-            try:
-                with self._computing(session):
-                    targets = [-1] * (first - 1) + ids[first:]
-                    return session.score(ids[:-1], targets)[first - 1 :]
-            finally:
-                self._give_back(session)
+        asked = _core.Asked(ids, 0, _core.Sampling(0.0, 1.0, 1), [], score=first)
+        return np.array([event.logprob for event in self._read(asked) if event.place >= 0 and not event.end])
 
-    def _stream(
+    def _read(self, asked: _core.Asked) -> list[_core.Event]:
+        """What is told of a prompt from which nothing is drawn."""
+        self._check_open()
+        self._check_context(len(asked.prompt))
+        inbox: SimpleQueue[Told] = SimpleQueue()
+        engine = self._computer()
+        number = engine.submit(asked, inbox.put)
+        events: list[_core.Event] = []
+        try:
+            while not events or not events[-1].end:
+                told = inbox.get()
+                if isinstance(told, Llama2Error):
+                    if self._ended:
+                        raise SystemExit  # ends a thread without a word
+                    self._check_open()
+                    raise told
+                events += told
+        except BaseException:
+            engine.cancel(number)
+            raise
+        if events[-1].end == _core.END_NUMERIC:
+            raise NumericError(NOT_FINITE)
+        return events
+
+    def _requests(
         self,
-        prompt: str | bytes | Sequence[int],
+        prompts: Any,
         max_tokens: int | None,
         temperature: float,
         top_p: float,
         seed: int | None,
         stop: str | Sequence[str] | None,
         echo: bool,
-        stride: int,
-    ) -> Stream:
-        self._check_open()
+        options: dict[str, Any],
+    ) -> list[Request]:
+        """All of them, checked before any is computed."""
+        given = (max_tokens, temperature, top_p, seed, stop, echo)
+        return [self._request(prompt, *given, **options) for prompt in prompts]
+
+    def _ids(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, str | bytes | bytearray | memoryview):
             ids = self.tokenize(prompt)
         else:
             ids = _core.token_ids(prompt)
         if not ids:
             raise InvalidArgumentError("the prompt has no token; expected at least one, for example <s>")
+        return ids
+
+    def _request(
+        self,
+        prompt: Prompt,
+        max_tokens: int | None,
+        temperature: float,
+        top_p: float,
+        seed: int | None,
+        stop: str | Sequence[str] | None,
+        echo: bool,
+        *,
+        logprobs: int | None = None,
+        priority: int = 0,
+        speculate: int = 0,
+        overflow: str = "length",
+    ) -> Request:
+        self._check_open()
+        ids = self._ids(prompt)
         self._check_context(len(ids))
         # The last token drawn is not computed, so that one more than the context holds can be drawn.
-        room = self._context - len(ids) + 1
+        room = min(self._context, self._pool) - len(ids) + 1
         wanted = room if max_tokens is None else operator.index(max_tokens)
         if wanted < 0:
             raise InvalidArgumentError(f"max_tokens is {wanted}; expected 0 or more, or None")
@@ -273,32 +433,59 @@ class Llama:
         seed = secrets.randbits(64) if seed is None else operator.index(seed)
         if not 0 <= seed < 2**64:
             raise InvalidArgumentError(f"seed is {seed}; expected 0 to 2**64 - 1, or None")
+        if logprobs is not None and not 0 <= operator.index(logprobs) <= _core.TOP_MOST:
+            raise InvalidArgumentError(f"logprobs is {logprobs}; expected 0 to {_core.TOP_MOST}, or None")
+        if not 0 <= operator.index(speculate) <= _core.SPECULATE_MOST:
+            raise InvalidArgumentError(f"speculate is {speculate}; expected 0 to {_core.SPECULATE_MOST}")
+        if overflow not in ("length", "error"):
+            raise InvalidArgumentError(f"overflow is {overflow!r}; expected 'length' or 'error'")
+        if overflow == "error" and max_tokens is not None:
+            self._check_context(len(ids) + wanted)
         sampling = _core.Sampling(temperature, top_p, seed or _STATE_OF_SEED_0)
         stops = [] if stop is None else [stop] if isinstance(stop, str) else list(stop)
-        return Stream(self, Request(ids, min(wanted, room), sampling, seed, stops, echo), stride)
+        tokenizer = self._tokenizer_for(prompt)
+        asked = _core.Asked(
+            prompt=ids,
+            max_tokens=min(wanted, max(room, 0)),
+            sampling=sampling,
+            stops=[] if tokenizer is None else [t for t in (tokenizer.bos_id, *tokenizer.eos_ids) if t >= 0],
+            priority=priority,
+            logprobs=logprobs is not None,
+            top=logprobs or 0,
+            score=1 if echo and logprobs is not None else 0,
+            speculate=speculate,
+            drafts=self._draft is not None,
+        )
+        return Request(asked, seed, stops, echo, tokenizer)
+
+    def _tokenizer_for(self, prompt: Prompt) -> Tokenizer | None:
+        """None where there is none and the prompt is tokens: then so is what comes out."""
+        try:
+            return self.tokenizer
+        except TokenizerError:
+            if isinstance(prompt, str | bytes | bytearray | memoryview):
+                raise
+            return None
 
     def _check_context(self, n: int) -> None:
         if n > self._context:
             raise ContextOverflowError(f"{n} tokens, but the context holds {self._context}", n, self._context)
 
-    # Memory and turns.
+    # Memory.
 
     def close(self) -> None:
-        """Frees the model and its sequences; what another thread is computing is cancelled.
+        """Frees the model and its sequences; what is being computed is cancelled.
 
-        Later calls raise ClosedError; a second close does nothing.
+        Later calls raise ClosedError; a second close does nothing. Within a callback it returns at once, and the
+        memory is given back when the callback has returned.
         """
         self._closed = True
-        while not self._lock.acquire(timeout=0.02):
-            self._cancel()
-        try:
-            # Within a call this is a signal handler: that call ends first, and frees.
-            if self._depth:
-                self._cancel()
-            else:
-                self._free()
-        finally:
-            self._lock.release()
+        with self._lock:
+            engine = self._engine
+        if engine is not None:
+            engine.close()
+        else:
+            self._model.close()
 
     def __copy__(self) -> Llama:
         raise TypeError("a Llama cannot be copied or pickled; make a new one")
@@ -318,76 +505,45 @@ class Llama:
         if self._closed:
             raise ClosedError(f"{self._path} was closed; make a new Llama")
 
-    def _start_anew(self) -> None:
-        """In a forked child: what another thread was computing, and held, is left alone."""
-        self._lock = threading.RLock()
-        self._depth, self._active = 0, None
-        for session in list(self._sessions):
-            session.start_anew()
-
-    def _end(self) -> None:
-        """Cancels what is computing, and lets nothing compute any more."""
-        self._ended = True
-        for _ in range(100):
-            if self._lock.acquire(timeout=0.02):
-                return
-            self._cancel()
-
-    def _cancel(self) -> None:
-        active = self._active
-        if active is not None:
-            active.cancel()
-
-    def _free(self) -> None:
-        for session in list(self._sessions):
-            session.close()
-        self._idle.clear()
-        self._model.close()
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """This thread's turn."""
+    def _computer(self) -> Engine:
+        """What computes, made when it is first wanted, and anew in a forked child."""
         with self._lock:
             self._check_open()
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                if self._closed and not self._depth:
-                    self._free()
+            if self._engine is None:
+                core = _core.Engine(self._model, **self._engine_options)
+                models = [self._model] if self._draft is None else [self._model, self._draft]
 
-    @contextmanager
-    def _computing(self, session: _core.Session) -> Iterator[None]:
-        """This thread's turn, in which close() may cancel what the session computes."""
-        with self._exclusive():
-            outer, self._active = self._active, session
-            try:
-                yield
-            except CancelledError:
-                if self._ended:
-                    raise SystemExit from None  # ends a thread without a word
-                self._check_open()
-                raise
-            finally:
-                self._active = outer
+                def close_models() -> None:
+                    for model in models:
+                        model.close()
 
-    def _take_session(self) -> _core.Session:
-        """An empty session that belongs to the caller alone."""
-        with self._exclusive():
-            if self._idle:
-                session = self._idle.pop()
-                session.truncate(0)
-                return session
-            session = _core.Session(self._model, **self._session_options)
-            self._sessions.add(session)
-            return session
+                self._engine = Engine(core, close_models)
+                # One that is dropped is closed, but not waited for: the collector may come on any thread.
+                finalizer = weakref.finalize(self, self._engine.close, 0.0)
+                finalizer.atexit = False
+                self._finalizers.append(finalizer)
+            return self._engine
 
-    def _give_back(self, session: _core.Session) -> None:
-        """Keeps one session for the next call; another is freed as soon as nobody refers to it."""
-        with self._lock:
-            if not self._closed and not self._idle:
-                self._idle.append(session)
+    def _start_anew(self) -> None:
+        """In a forked child: the thread that computes is not there, and what it was at is left alone."""
+        self._lock = threading.RLock()
+        if self._engine is not None:
+            self._engine.abandon()
+            self._engine = None
+
+    def _end(self) -> None:
+        """Has nothing compute any more: the interpreter is about to end."""
+        self._ended = True
+        engine = self._engine
+        if engine is not None:
+            engine.close(wait=2.0)
+
+
+def _are_many(prompt: object) -> bool:
+    """Whether it is a list of prompts, and not of token ids."""
+    if isinstance(prompt, str | bytes | bytearray | memoryview) or not isinstance(prompt, Sequence) or not prompt:
+        return False
+    return isinstance(prompt[0], str | bytes | Sequence)
 
 
 def generate(

@@ -5,34 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from llama2py import _core, huggingface
+from llama2py import _core, sources
 from llama2py._core import StrPath
-from llama2py.errors import InvalidArgumentError, TextError, TokenizerError
+from llama2py.errors import InvalidArgumentError, TextError
 
 __all__ = ["Tokenizer"]
 
 
 class Tokenizer:
-    """The vocabulary of a llama2.c tokenizer.bin, a GGUF file or a Hugging Face folder. Immutable, so any number of
-    threads may share it.
+    """The vocabulary of a llama2.c tokenizer.bin, a GGUF file, a folder of Hugging Face's or Meta's, or a
+    tokenizer.model of SentencePiece or of Llama 3. Immutable, so any number of threads may share it.
 
-    vocab_size: what the model has, if it is known; a file of another size is then refused.
+    vocab_size: what the model has, if it is known; a file of another size is then refused, or a tokenizer.model filled
+        up with tokens that are never used.
     """
 
     def __init__(self, path: StrPath, vocab_size: int | None = None) -> None:
         self.path = os.fspath(path)
-        source: StrPath | _core.Source = path
-        if huggingface.is_folder(path):
-            folder = huggingface.open_folder(path)
-            if folder.tokenizer is None:
-                raise TokenizerError(f"{self.path}: the folder has no tokenizer.model; name another tokenizer")
-            source = folder.source()
-        self._core = _core.Tokenizer(source, vocab_size or 0)
+        self._core = _core.Tokenizer(sources.tokenizer_source(path, vocab_size or 0), vocab_size or 0)
 
     @classmethod
     def find(cls, checkpoint: StrPath, vocab_size: int) -> Tokenizer:
         """The tokenizer of `vocab_size` entries that is in a checkpoint, or beside it, or in the working directory."""
-        if huggingface.is_folder(checkpoint):
+        if os.path.isdir(checkpoint):
             return cls(checkpoint, vocab_size)
         return cls(_core.find_tokenizer(checkpoint, vocab_size), vocab_size)
 
@@ -48,8 +43,13 @@ class Tokenizer:
 
     @property
     def eos_id(self) -> int:
-        """The token that ends a text, </s>."""
+        """The token that ends a text, </s>; -1 where the vocabulary has none."""
         return self._core.eos_id
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """All tokens that end a text, `eos_id` first: a chat model has one for the end of a turn too."""
+        return self._core.eos_ids
 
     def encode(
         self,

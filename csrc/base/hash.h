@@ -1,26 +1,18 @@
-/* base/hash: a number that tells data apart, the same on every machine; against accidents, not against forgers. */
+/* base/hash: SipHash-1-3 (Aumasson and Bernstein, 2012): whoever does not know the key cannot choose texts that meet in a
+ * hash table. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#define HASH_START UINT64_C(0x9E3779B97F4A7C15)
+typedef struct hash_key {
+  uint64_t words[2];
+} hash_key;
 
-static inline uint64_t hash_u64(uint64_t hash, uint64_t value) {
-  hash = (hash ^ value) * UINT64_C(0xBF58476D1CE4E5B9);
-  return hash ^ hash >> 31;
-}
+/* One that nobody can foresee, from the system. */
+hash_key hash_key_new(void);
 
-/* data[0..n) in words of eight bytes, little endian, the last one filled up with zeros. */
-static inline uint64_t hash_bytes(uint64_t hash, const void *data, uint64_t n) {
-  const unsigned char *p = data;
-  for (; n >= 8; n -= 8, p += 8)
-    hash =
-        hash_u64(hash, (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
-                           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56);
-  uint64_t rest = 0;
-  for (uint64_t i = 0; i < n; i++) rest |= (uint64_t)p[i] << (8 * i);
-  return n ? hash_u64(hash, rest) : hash;
-}
+uint64_t hash_bytes(hash_key key, const void *bytes, size_t n);
 
 #endif

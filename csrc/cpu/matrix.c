@@ -276,18 +276,23 @@ static int code_value(int32_t dtype, uint32_t code) {
 
 /* Packing. */
 
+/* Columns [first, first + n) of 16 rows, and where each row's lie behind one another; NULL: there is no such row. */
+typedef struct strip {
+  int64_t first, n;
+  const unsigned char *rows[LANES];
+} strip;
+
 /* Rows of blocks; a block is a record. The chunks of a record are walked lane by lane, so that they stay in the first
  * cache. */
-static inline void pack_blocks(const int32_t dtype, const matrix *m, unsigned char *out, const tensor *t,
-                               const int64_t rows[LANES]) {
+static inline void pack_blocks(const int32_t dtype, const matrix *m, unsigned char *out, const strip *s) {
   const panel_form form = panel_form_of(dtype);
   const dtype_traits *traits = dtype_find(dtype);
-  int64_t chunk = panel_chunk(form), runs = form.record_values / QBLOCK, n_records = m->k / form.record_values;
-  unsigned char *records = out + m->k / QBLOCK * chunk;
-  for (int64_t r = 0; r < n_records; r++, records += form.record_bytes)
+  int64_t chunk = panel_chunk(form), runs = form.record_values / QBLOCK, begin = s->first / form.record_values;
+  unsigned char *records = out + m->k / QBLOCK * chunk + begin * form.record_bytes;
+  for (int64_t r = begin; r < begin + s->n / form.record_values; r++, records += form.record_bytes)
     for (int lane = 0; lane < LANES; lane++) {
-      if (rows[lane] < 0) continue;
-      const unsigned char *block = t->data + (uint64_t)(rows[lane] * n_records + r) * (uint64_t)traits->block_bytes;
+      if (!s->rows[lane]) continue;
+      const unsigned char *block = s->rows[lane] + (r - begin) * traits->block_bytes;
       for (int run = 0; run < runs; run++) {
         codes c;
         block_codes(dtype, block, run, c);
@@ -311,13 +316,13 @@ static void pack_q8_f(const matrix *m, unsigned char *out, const tensor *t, cons
     }
 }
 
-static void pack_16_bits(const matrix *m, uint16_t *out, const tensor *t, const int64_t rows[LANES]) {
-  for (int64_t first = 0; first < m->cols; first += QBLOCK)
+static void pack_16_bits(uint16_t *out, const strip *s) {
+  out += s->first * LANES;
+  for (int64_t first = 0; first < s->n; first += QBLOCK)
     for (int lane = 0; lane < LANES; lane++) {
-      if (rows[lane] < 0) continue;
-      const unsigned char *row = t->data + rows[lane] * t->cols * 2;
-      int64_t end = first + QBLOCK < m->cols ? first + QBLOCK : m->cols;
-      for (int64_t k = first; k < end; k++) out[k * LANES + lane] = load_u16(row + 2 * k);
+      if (!s->rows[lane]) continue;
+      int64_t end = first + QBLOCK < s->n ? first + QBLOCK : s->n;
+      for (int64_t k = first; k < end; k++) out[k * LANES + lane] = load_u16(s->rows[lane] + 2 * k);
     }
 }
 
@@ -341,21 +346,14 @@ static void pack_values(const matrix *m, unsigned char *out, const tensor *t, co
   }
 }
 
-void matrix_pack(const matrix *m, int64_t panel, const tensor *t, const int64_t rows[LANES], pack_q8_0_fn *pack_q8_0) {
-  unsigned char *out = m->data + (uint64_t)panel * m->panel_bytes;
-  if (m->dtype != t->dtype || m->dtype == LLAMA2_F32) {
-    pack_values(m, out, t, rows, pack_q8_0);
-    return;
-  }
-  assert(matrix_keeps(t));
-  int64_t lying[LANES]; /* where the rows lie in the data */
-  for (int lane = 0; lane < LANES; lane++) lying[lane] = rows[lane] < 0 ? -1 : tensor_row(t, rows[lane]);
+static void pack_strip(const matrix *m, unsigned char *out, const tensor *t, const int64_t rows[LANES],
+                       const strip *s) {
   switch (m->dtype) {
     case LLAMA2_F16:
-    case LLAMA2_BF16: pack_16_bits(m, (uint16_t *)out, t, lying); return;
-    case LLAMA2_Q8_F: pack_q8_f(m, out, t, lying); return;
+    case LLAMA2_BF16: pack_16_bits((uint16_t *)out, s); return;
+    case LLAMA2_Q8_F: pack_q8_f(m, out, t, rows); return;
 #define BLOCKS(NAME) \
-  case LLAMA2_##NAME: pack_blocks(LLAMA2_##NAME, m, out, t, lying); return;
+  case LLAMA2_##NAME: pack_blocks(LLAMA2_##NAME, m, out, s); return;
       BLOCKS(Q8_0)
       BLOCKS(Q4_0)
       BLOCKS(Q4_1)
@@ -370,6 +368,20 @@ void matrix_pack(const matrix *m, int64_t panel, const tensor *t, const int64_t 
       BLOCKS(IQ4_XS)
       BLOCKS(MXFP4)
 #undef BLOCKS
+  }
+}
+
+void matrix_pack(const matrix *m, int64_t panel, const tensor *t, const int64_t rows[LANES], pack_q8_0_fn *pack_q8_0) {
+  unsigned char *out = m->data + (uint64_t)panel * m->panel_bytes;
+  if (m->dtype != t->dtype || m->dtype == LLAMA2_F32) {
+    pack_values(m, out, t, rows, pack_q8_0);
+    return;
+  }
+  assert(matrix_keeps(t));
+  for (strip s = {0}; s.first < t->cols; s.first += s.n) {
+    s.n = tensor_run(t, s.first);
+    for (int lane = 0; lane < LANES; lane++) s.rows[lane] = rows[lane] < 0 ? NULL : tensor_at(t, rows[lane], s.first);
+    pack_strip(m, out, t, rows, &s);
   }
 }
 

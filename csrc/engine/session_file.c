@@ -16,7 +16,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/digest.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 
@@ -35,8 +35,8 @@ static uint64_t model_hash(const llama2_model *m) {
   const config *c = &m->config;
   const int32_t shape[] = {c->dim,      c->hidden_dim, c->n_layers, c->n_heads, c->n_kv_heads,
                            c->head_dim, c->vocab_size, c->rope_dim, c->window,  (int32_t)c->rope_halves};
-  uint64_t hash = HASH_START;
-  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) hash = hash_u64(hash, (uint64_t)shape[i]);
+  uint64_t hash = DIGEST_START;
+  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) hash = digest_u64(hash, (uint64_t)shape[i]);
   return m->backend->fingerprint(m->weights, hash);
 }
 
@@ -52,7 +52,7 @@ typedef struct writer {
 
 /* n: a multiple of eight. */
 static llama2_status add(writer *w, const void *data, uint64_t n) {
-  w->hash = hash_bytes(w->hash, data, n);
+  w->hash = digest_bytes(w->hash, data, n);
   return file_out_write(&w->file, data, n);
 }
 
@@ -97,7 +97,7 @@ llama2_status engine_save(llama2_engine *e, const int32_t *tokens, int32_t n, co
             .n_tokens = (uint32_t)n};
   kv_sequence found = {.pages = mem_new((size_t)kv_pages_for(n), sizeof(int32_t))};
   unsigned char *page = mem_new(1, h.page_bytes);
-  writer w = {.hash = HASH_START};
+  writer w = {.hash = DIGEST_START};
   llama2_status status = LLAMA2_OK;
   if (!found.pages || !page)
     status = status_fail_sized(LLAMA2_ERR_MEMORY, h.page_bytes, 0, "%s: no memory for a page", path);
@@ -133,7 +133,7 @@ static llama2_status check(const llama2_engine *e, const char *path, const file_
     return status_fail(LLAMA2_ERR_FORMAT, "%s: %llu bytes, expected %llu for %u tokens and %u pages; it is damaged",
                        path, (unsigned long long)file->size, (unsigned long long)file_bytes(h), h->n_tokens,
                        h->n_pages);
-  if (hash_bytes(HASH_START, p, file->size - 8) != load_u64(p + file->size - 8))
+  if (digest_bytes(DIGEST_START, p, file->size - 8) != load_u64(p + file->size - 8))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: its bytes are not those that were written; it is damaged", path);
   if (h->kv != (uint32_t)e->x.limits.kv || h->page_bytes != e->x.model->backend->page_bytes(e->x.state)) {
     const char *kind = llama2_dtype_name((int32_t)h->kv);

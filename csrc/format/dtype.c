@@ -26,16 +26,33 @@ static void values_q8_f(const tensor *t, int64_t at, int64_t n, float *out) {
   }
 }
 
+const unsigned char *tensor_at(const tensor *t, int64_t row, int64_t col) {
+  const tensor_pieces *p = &t->pieces;
+  const unsigned char *data = t->data;
+  int64_t cols = t->cols;
+  row = tensor_row(t, row);
+  if (t->dtype == LLAMA2_Q8_F) return data + row * cols + col;
+  const dtype_traits *type = dtype_find(t->dtype);
+  if (p->data && p->side_by_side) {
+    cols /= p->n;
+    data = p->data[col / cols];
+    col %= cols;
+  } else if (p->data) {
+    int64_t rows = t->rows / p->n;
+    data = p->data[row / rows];
+    row %= rows;
+  }
+  return data + (row * cols + col) / type->block_values * type->block_bytes;
+}
+
 /* Where value `at` of all rows lies, and how many of n lie behind one another from there. */
 static const unsigned char *locate(const tensor *t, const dtype_traits *type, int64_t at, int64_t n, int64_t *run) {
   assert(at % type->block_values == 0);
-  *run = n;
-  if (t->split) {
-    int64_t width = t->rows == 1 ? 1 : t->cols, within = at % width;
-    if (width - within < n) *run = width - within;
-    at = tensor_row(t, at / width) * width + within;
-  }
-  return t->data + at / type->block_values * type->block_bytes;
+  bool scattered = t->split || t->pieces.data, vector = t->split && t->rows == 1;
+  *run = vector ? 1 : scattered ? tensor_run(t, at % t->cols) : n;
+  if (*run > n) *run = n;
+  if (scattered && !vector) return tensor_at(t, at / t->cols, at % t->cols);
+  return t->data + tensor_row(t, at) / type->block_values * type->block_bytes;
 }
 
 void tensor_blocks(const tensor *t, int64_t at, int64_t n, unsigned char *out) {

@@ -13,6 +13,7 @@
 #ifndef FORMAT_DTYPE_H
 #define FORMAT_DTYPE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "llama2.h"
@@ -149,6 +150,14 @@ typedef struct dtype_traits {
 /* NULL for an id that is not in the table. */
 const dtype_traits *dtype_find(int32_t id);
 
+/* Where a tensor lies that comes in pieces of one size: each has some of the rows, or, side by side, some columns of
+ * all rows; a column that begins a piece begins a block. */
+typedef struct tensor_pieces {
+  const unsigned char *const *data; /* (n); NULL: it is all in one */
+  int32_t n;
+  bool side_by_side;
+} tensor_pieces;
+
 /* A matrix, or a vector (rows 1), inside a mapped file or a caller's memory. Not aligned. */
 typedef struct tensor {
   int32_t dtype;
@@ -158,6 +167,7 @@ typedef struct tensor {
   const unsigned char *scales; /* Q8_F: float32, one per `group` values of the flattened matrix */
   int64_t group;
   int64_t split; /* 0, or even: each so many rows, or a vector's values, lie with the even ones before the odd ones */
+  tensor_pieces pieces; /* of equal size; then `data` is the first's, and bytes that of all */
 } tensor;
 
 /* Which row of the data row `row` is. */
@@ -166,6 +176,16 @@ static inline int64_t tensor_row(const tensor *t, int64_t row) {
   int64_t within = row % t->split;
   return row - within + within / 2 + within % 2 * (t->split / 2);
 }
+
+/* How many values lie behind one another in a row from column `col` on. */
+static inline int64_t tensor_run(const tensor *t, int64_t col) {
+  int64_t width = t->pieces.side_by_side ? t->cols / t->pieces.n : t->cols;
+  return width - col % width;
+}
+
+/* Where the values of row `row` from column `col` on lie. col: a multiple of the type's block; 0 for Q8_F. Not for a vector
+ * that is split. */
+const unsigned char *tensor_at(const tensor *t, int64_t row, int64_t col);
 
 /* Values [first, first + n) of row `row`, and of those that follow it, as float32, exactly. first: a multiple of the
  * type's block; any for Q8_F. */

@@ -481,6 +481,7 @@ llama2_status gguf_open_head(gguf_file *f, const char *path, unsigned char *head
   for (uint64_t i = 0; status == LLAMA2_OK && i < f->n_tensors; i++) {
     f->tensors[i].data = data[i].data;
     f->tensors[i].split = data[i].split;
+    f->tensors[i].pieces = data[i].pieces;
   }
   if (status == LLAMA2_OK) status = sort_tensors(f);
   if (status != LLAMA2_OK) gguf_close(f);
@@ -513,7 +514,8 @@ tensor gguf_info_tensor(const gguf_info *info) {
                   .cols = info->dims[0],
                   .data = info->data,
                   .bytes = info->bytes,
-                  .split = info->split};
+                  .split = info->split,
+                  .pieces = info->pieces};
 }
 
 void gguf_done(const gguf_file *f, const tensor *t) {

@@ -69,7 +69,8 @@ typedef struct gguf_info {
   uint64_t offset; /* of its data in the file that has it */
   uint64_t bytes;
   const unsigned char *data;
-  int64_t split; /* as in tensor */
+  int64_t split;        /* as in tensor */
+  tensor_pieces pieces; /* as in tensor */
 } gguf_info;
 
 typedef struct gguf_file {
@@ -98,6 +99,7 @@ void gguf_close(gguf_file *f);
 typedef struct gguf_data {
   const unsigned char *data;
   int64_t split;
+  tensor_pieces pieces; /* their list stays the caller's, and as it is while the file is open */
 } gguf_data;
 
 /* Opens a head of n bytes that lies in memory, as the beginning of a file of `bytes` bytes; data[i] is that of the i-th

@@ -11,7 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KV_PAGE 16 /* tokens of a page; a page holds them for all layers */
+#include "../llama2.h"
+
+#define KV_PAGE LLAMA2_PAGE /* a page holds its tokens for all layers */
 
 typedef struct kv_page {
   int32_t users; /* sequences that have it */

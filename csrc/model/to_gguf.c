@@ -109,7 +109,7 @@ static llama2_status put_vocabulary(gguf_head *h, const vocabulary *v) {
   gguf_put_array(h, "tokenizer.ggml.token_type", GGUF_I32, v->n_pieces);
   for (uint64_t i = 0; i < v->n_pieces; i++) gguf_put_item_i32(h, v->pieces[i].kind);
   if (v->bos != VOCABULARY_NONE) gguf_put_u32(h, "tokenizer.ggml.bos_token_id", v->bos);
-  if (v->eos != VOCABULARY_NONE) gguf_put_u32(h, "tokenizer.ggml.eos_token_id", v->eos);
+  if (v->n_eos) gguf_put_u32(h, "tokenizer.ggml.eos_token_id", v->eos[0]);
   gguf_put_u32(h, "tokenizer.ggml.unknown_token_id", v->unknown);
   mem_free(room);
   return LLAMA2_OK;

@@ -8,6 +8,8 @@
 #include "format/llama2c.h"
 #include "text/vocabulary.h"
 
+#define OWN "tokenizer.llama2py." /* what begins keys of our own; docs/design.md lists them */
+
 static text_span span_of(gguf_text text) {
   return (text_span){text.data, (size_t)text.n};
 }
@@ -68,6 +70,67 @@ static void fill_pieces(vocabulary_piece *pieces, const gguf_value *texts, const
     }
 }
 
+static llama2_status flag_of(const gguf_file *f, const char *key, bool *flag) {
+  return gguf_find(f, key) ? gguf_bool(f, key, flag) : LLAMA2_OK;
+}
+
+static bool is_listed(const vocabulary *v, int64_t id) {
+  for (int32_t i = 0; i < v->n_eos; i++)
+    if (v->eos[i] == (uint32_t)id) return true;
+  return false;
+}
+
+/* Every token that ends a text, each once. */
+static llama2_status fill_eos(const gguf_file *f, bool scored, vocabulary *v) {
+  static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                     "tokenizer.ggml.eom_token_id"};
+  const gguf_value *more = NULL;
+  gguf_value item;
+  for (int i = 0; i < 3; i++) {
+    uint32_t id;
+    RETURN_IF_FAILED(id_of(f, keys[i], scored && i == 0 ? 2 : VOCABULARY_NONE, &id));
+    if (id != VOCABULARY_NONE && !is_listed(v, id)) v->eos[v->n_eos++] = id;
+  }
+  if (!gguf_find(f, OWN "eos_token_ids")) return LLAMA2_OK;
+  RETURN_IF_FAILED(gguf_array(f, OWN "eos_token_ids", GGUF_I32, &more));
+  for (gguf_walk w = gguf_items(more); gguf_next(&w, &item);) {
+    int64_t id = 0;
+    gguf_as_int(&item, &id);
+    if (is_listed(v, id)) continue;
+    if (id < 0 || v->n_eos == VOCABULARY_EOS_MAX)
+      return status_fail(LLAMA2_ERR_TOKENIZER, "%s: " OWN "eos_token_ids has %s, expected at most %d ids of tokens",
+                         f->path, id < 0 ? "a number below 0" : "more ids", VOCABULARY_EOS_MAX);
+    v->eos[v->n_eos++] = (uint32_t)id;
+  }
+  return LLAMA2_OK;
+}
+
+/* One of two words, or what is there without the key. */
+static llama2_status word_of(const gguf_file *f, const char *key, const char *first, const char *second, int *found) {
+  gguf_text text;
+  *found = 0;
+  if (!gguf_find(f, key)) return LLAMA2_OK;
+  RETURN_IF_FAILED(gguf_string(f, key, &text));
+  *found = gguf_text_is(text, first) ? 1 : second && gguf_text_is(text, second) ? 2 : 0;
+  if (!*found)
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: %s is '%s', expected %s%s%s", f->path, key, gguf_quote(text).text,
+                       first, second ? " or " : "", second ? second : "");
+  return LLAMA2_OK;
+}
+
+/* What GGUF has no keys for, and Hugging Face's tokenizers have. */
+static llama2_status fill_own(const gguf_file *f, vocabulary *v) {
+  int form, space;
+  RETURN_IF_FAILED(word_of(f, OWN "normalizer", "nfc", NULL, &form));
+  RETURN_IF_FAILED(word_of(f, OWN "space_prefix", "wanting", "first", &space));
+  v->normal = form;
+  v->space = space == 1 ? SPACE_WANTING : space == 2 ? SPACE_FIRST : SPACE_EACH;
+  RETURN_IF_FAILED(choice_of(f, OWN "whole_words", &v->whole_words));
+  RETURN_IF_FAILED(flag_of(f, OWN "ranked", &v->ranked));
+  RETURN_IF_FAILED(flag_of(f, OWN "split_spaces", &v->split_spaces));
+  return flag_of(f, OWN "each_unknown", &v->each_unknown);
+}
+
 /* Everything that does not need a table of its own. */
 static llama2_status fill_settings(const gguf_file *f, vocabulary *v) {
   gguf_text text;
@@ -79,20 +142,31 @@ static llama2_status fill_settings(const gguf_file *f, vocabulary *v) {
     v->pre = span_of(text);
   }
   RETURN_IF_FAILED(id_of(f, "tokenizer.ggml.bos_token_id", scored ? 1 : VOCABULARY_NONE, &v->bos));
-  RETURN_IF_FAILED(id_of(f, "tokenizer.ggml.eos_token_id", scored ? 2 : VOCABULARY_NONE, &v->eos));
+  RETURN_IF_FAILED(fill_eos(f, scored, v));
   RETURN_IF_FAILED(id_of(f, "tokenizer.ggml.unknown_token_id", scored ? 0 : VOCABULARY_NONE, &v->unknown));
   RETURN_IF_FAILED(choice_of(f, "tokenizer.ggml.add_bos_token", &v->add_bos));
   RETURN_IF_FAILED(choice_of(f, "tokenizer.ggml.add_eos_token", &v->add_eos));
-  return choice_of(f, "tokenizer.ggml.add_space_prefix", &v->add_space);
+  RETURN_IF_FAILED(choice_of(f, "tokenizer.ggml.add_space_prefix", &v->add_space));
+  return fill_own(f, v);
+}
+
+static void fill_added(int32_t *added, const gguf_value *flags) {
+  gguf_value item;
+  for (gguf_walk w = gguf_items(flags); gguf_next(&w, &item);) {
+    int64_t value = 0;
+    gguf_as_int(&item, &value);
+    *added++ = (int32_t)value;
+  }
 }
 
 static llama2_status from_gguf_file(const gguf_file *f, int32_t vocab_size, llama2_tokenizer **tokenizer) {
-  const gguf_value *texts, *scores, *kinds, *merges = NULL;
+  const gguf_value *texts, *scores, *kinds, *flags, *merges = NULL;
   vocabulary v = {.path = f->path};
   RETURN_IF_FAILED(fill_settings(f, &v));
   RETURN_IF_FAILED(gguf_array(f, "tokenizer.ggml.tokens", GGUF_STRING, &texts));
   RETURN_IF_FAILED(column(f, "tokenizer.ggml.scores", GGUF_F32, texts->n, &scores));
   RETURN_IF_FAILED(column(f, "tokenizer.ggml.token_type", GGUF_I32, texts->n, &kinds));
+  RETURN_IF_FAILED(column(f, OWN "added", GGUF_I32, texts->n, &flags));
   if (gguf_find(f, "tokenizer.ggml.merges"))
     RETURN_IF_FAILED(gguf_array(f, "tokenizer.ggml.merges", GGUF_STRING, &merges));
   if (vocab_size && texts->n != (uint64_t)vocab_size)
@@ -103,8 +177,9 @@ static llama2_status from_gguf_file(const gguf_file *f, int32_t vocab_size, llam
   v.n_merges = merges ? merges->n : 0;
   vocabulary_piece *pieces = mem_new((size_t)v.n_pieces, sizeof *pieces);
   text_span *joints = mem_new((size_t)v.n_merges, sizeof *joints);
+  int32_t *added = mem_new(flags ? (size_t)v.n_pieces : 0, sizeof *added);
   llama2_status status = LLAMA2_OK;
-  if (pieces && joints) {
+  if (pieces && joints && added) {
     gguf_value item;
     text_span *joint = joints;
     fill_pieces(pieces, texts, scores, kinds);
@@ -112,11 +187,14 @@ static llama2_status from_gguf_file(const gguf_file *f, int32_t vocab_size, llam
       for (gguf_walk w = gguf_items(merges); gguf_next(&w, &item);) *joint++ = span_of_item(&item);
     v.pieces = pieces;
     v.merges = joints;
+    if (flags) fill_added(added, flags);
+    if (flags) v.added = added;
     status = tokenizer_build(&v, tokenizer);
   } else {
     status = status_fail_sized(LLAMA2_ERR_MEMORY, v.n_pieces * sizeof *pieces, mem_available(),
                                "%s: no memory for its %" PRIu64 " tokens", f->path, v.n_pieces);
   }
+  mem_free(added);
   mem_free(joints);
   mem_free(pieces);
   return status;

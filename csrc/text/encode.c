@@ -3,7 +3,9 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "text/normal.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 #include "text/vocabulary.h"
 
 /* A stretch of text that is one piece so far; a doubly linked list in an array. */
@@ -27,7 +29,9 @@ typedef struct encoder {
   symbol *symbols;
   merge *heap;
   size_t n_heap;
-  char *spaced; /* a copy of the text, with a space before it and for each U+2581 */
+  normal_room room; /* these three only where texts get their normal form */
+  char *normal;
+  char *spaced; /* a copy of a stretch of text, with a space before it and for each U+2581 */
   bool unknown; /* the token put last stands for characters that not even bytes can say */
   int32_t *tokens;
   size_t n_tokens;
@@ -63,7 +67,7 @@ static void consider(encoder *e, int32_t left) {
   const llama2_tokenizer *t = e->t;
   const symbol *a = &e->symbols[left], *b = &e->symbols[a->next];
   merge m = {0, left, a->length + b->length, -1};
-  if (t->words != WORDS_NONE) {
+  if (t->ranked) {
     m.rank = tokenizer_joint(t, a->token, b->token);
     if (m.rank >= 0) m.token = t->joints[m.rank].whole;
   } else if (!t->plain || (a->token >= 0 && b->token >= 0)) {
@@ -111,8 +115,8 @@ static int32_t split(encoder *e, size_t n) {
   return count;
 }
 
-/* What no piece reads goes out as bytes. To SentencePiece a run of what bytes cannot say either is one unknown token.
- */
+/* What no piece reads goes out as bytes. A run of what bytes cannot say either is one unknown token to SentencePiece, and
+ * one for each character to others. */
 static llama2_status put_symbol(encoder *e, const symbol *s) {
   const llama2_tokenizer *t = e->t;
   for (uint32_t i = 0; s->token < 0 && i < s->length; i++) {
@@ -121,8 +125,9 @@ static llama2_status put_symbol(encoder *e, const symbol *s) {
     if (token < 0)
       return status_fail(LLAMA2_ERR_TEXT, "the vocabulary has no token for the byte 0x%02x, and none for the unknown",
                          byte);
-    if (token != t->unknown || !e->unknown) put(e, token);
-    e->unknown = token == t->unknown && t->words == WORDS_NONE && !t->plain;
+    bool again = e->unknown || (t->each_unknown && !t->plain && i > 0);
+    if (token != t->unknown || !again) put(e, token);
+    e->unknown = token == t->unknown && t->words == WORDS_NONE && !t->each_unknown;
   }
   if (s->token >= 0) put(e, s->token);
   return LLAMA2_OK;
@@ -137,39 +142,36 @@ static llama2_status put_merged(encoder *e, const char *text, size_t n) {
   return LLAMA2_OK;
 }
 
-/* Copies a text for SentencePiece and returns its length. */
-static size_t copy_spaced(encoder *e, const char *text, size_t n) {
-  size_t length = 0;
-  if (e->t->add_space) e->spaced[length++] = ' ';
-  for (size_t i = 0; i < n; length++) {
-    bool space = !e->t->plain && n - i >= 3 && memcmp(text + i, "\xe2\x96\x81", 3) == 0;
-    e->spaced[length] = space ? ' ' : text[i];
-    i += space ? 3 : 1;
-  }
-  return length;
-}
-
 /* How far merges from `at` on can reach: mostly to the end of a word and no further, and small heaps are fast ones. */
-static size_t piece_bound(const encoder *e, size_t at, size_t n) {
-  if (e->t->inner_spaces) return n;
-  while (at < n && e->spaced[at] == ' ') at++;
-  while (at < n && e->spaced[at] != ' ') at++;
+static size_t piece_bound(const encoder *e, const char *text, size_t at, size_t n) {
+  if (e->t->inner_spaces && !e->t->split_spaces) return n;
+  if (e->t->split_spaces && at < n)
+    at++;
+  else
+    while (at < n && text[at] == ' ') at++;
+  while (at < n && text[at] != ' ') at++;
   return at;
 }
 
-static llama2_status put_stretch(encoder *e, const char *text, size_t n) {
-  if (n == 0) return LLAMA2_OK;
-  if (e->t->words == WORDS_NONE) {
-    n = copy_spaced(e, text, n);
-    for (size_t begin = 0, end; begin < n; begin = end) {
-      end = piece_bound(e, begin, n);
-      RETURN_IF_FAILED(put_merged(e, e->spaced + begin, end - begin));
+/* Text that is in its last form and without marks. */
+static llama2_status put_words(encoder *e, const char *text, size_t n) {
+  const llama2_tokenizer *t = e->t;
+  words w = {.rule = t->words, .text = text, .end = n};
+  size_t begin = 0;
+  if (t->whole_words && t->words == WORDS_NONE && !t->split_spaces) {
+    int32_t token = tokenizer_piece(t, text, n);
+    if (token >= 0) {
+      put(e, token);
+      return LLAMA2_OK;
     }
-    return LLAMA2_OK;
   }
-  words w = {.rule = e->t->words, .text = text, .end = n};
-  for (size_t begin = 0; words_next(&w); begin = w.at) {
-    int32_t token = e->t->whole_words ? tokenizer_piece(e->t, text + begin, w.at - begin) : -1;
+  for (; begin < n; begin = w.at) {
+    if (t->words == WORDS_NONE)
+      w.at = piece_bound(e, text, begin, n);
+    else
+      words_next(&w);
+    bool whole = t->whole_words && (t->words != WORDS_NONE || t->split_spaces);
+    int32_t token = whole ? tokenizer_piece(t, text + begin, w.at - begin) : -1;
     if (token >= 0)
       put(e, token);
     else
@@ -180,11 +182,11 @@ static llama2_status put_stretch(encoder *e, const char *text, size_t n) {
 
 /* Marks. */
 
-/* The first of marks[low..high) whose byte at `depth`, which all of them have, is at least `byte`. */
-static int32_t first_mark(const llama2_tokenizer *t, int32_t low, int32_t high, int32_t depth, int byte) {
+/* The first of list[low..high) whose byte at `depth`, which all of them have, is at least `byte`. */
+static int32_t first_mark(const mark *list, int32_t low, int32_t high, int32_t depth, int byte) {
   while (low < high) {
     int32_t middle = low + (high - low) / 2;
-    if ((unsigned char)t->marks[middle]->text[depth] < byte)
+    if ((unsigned char)list[middle].text[depth] < byte)
       low = middle + 1;
     else
       high = middle;
@@ -192,34 +194,116 @@ static int32_t first_mark(const llama2_tokenizer *t, int32_t low, int32_t high, 
   return low;
 }
 
+static bool is_wanted(const llama2_tokenizer *t, const mark *m, bool special) {
+  return special || t->pieces[m->token].kind == PIECE_USER;
+}
+
 /* The longest mark that text[0..n) begins with, or NULL. */
-static const piece *mark_at(const llama2_tokenizer *t, const char *text, size_t n, bool special) {
-  const piece *found = NULL;
-  if (!t->mark_begins[(unsigned char)text[0]]) return found;
-  for (int32_t low = 0, high = t->n_marks, depth = 0; low < high; depth++) {
-    for (; low < high && t->marks[low]->length == depth; low++)
-      if ((!found || found->length < depth) && (special || t->marks[low]->kind == PIECE_USER)) found = t->marks[low];
+static const mark *mark_at(const llama2_tokenizer *t, const mark_set *set, const char *text, size_t n, bool special) {
+  const mark *found = NULL, *list = set->list;
+  if (!set->begins[(unsigned char)text[0]]) return found;
+  for (int32_t low = 0, high = set->n, depth = 0; low < high; depth++) {
+    for (; low < high && list[low].length == depth; low++)
+      if ((!found || found->length < depth) && is_wanted(t, &list[low], special)) found = &list[low];
     if ((size_t)depth == n) break;
     int byte = (unsigned char)text[depth];
-    low = first_mark(t, low, high, depth, byte);
-    high = first_mark(t, low, high, depth, byte + 1);
+    low = first_mark(list, low, high, depth, byte);
+    high = first_mark(list, low, high, depth, byte + 1);
   }
   return found;
 }
 
-static llama2_status put_text(encoder *e, const char *text, size_t n, bool special) {
-  size_t begin = 0;
-  for (size_t at = 0; at < n;) {
-    const piece *mark = mark_at(e->t, text + at, n - at, special);
-    if (!mark) {
+/* The offset of the character before `at`, which is not 0. */
+static size_t before(const char *text, size_t at) {
+  do at--;
+  while (((unsigned char)text[at] & 0xc0) == 0x80);
+  return at;
+}
+
+static bool is_space(const char *text) {
+  return unicode_class_of(unicode_code(text)) == UNICODE_SPACE;
+}
+
+static bool is_in_word(const char *text, size_t n, size_t begin, size_t end) {
+  return (begin > 0 && unicode_is_word(unicode_code(text + before(text, begin)))) ||
+         (end < n && unicode_is_word(unicode_code(text + end)));
+}
+
+/* The next mark in text[from..n), and where it begins and ends with the white space that it takes; NULL: there is none.
+ * As in Hugging Face's tokenizers, what is a mark but for the word that it stands in is passed over whole. */
+static const mark *next_mark(const llama2_tokenizer *t, const mark_set *set, const char *text, size_t n, size_t from,
+                             bool special, size_t *begin, size_t *end) {
+  for (size_t at = from; set->n && at < n;) {
+    const mark *found = mark_at(t, set, text + at, n - at, special);
+    if (!found) {
       at++;
       continue;
     }
-    RETURN_IF_FAILED(put_stretch(e, text + begin, at - begin));
-    put(e, (int32_t)(mark - e->t->pieces));
-    begin = at += (size_t)mark->length;
+    *begin = at;
+    *end = at += (size_t)found->length;
+    if (found->added & ADDED_WORD && is_in_word(text, n, *begin, *end)) continue;
+    if (found->added & ADDED_LEFT)
+      while (*begin > from && is_space(text + before(text, *begin))) *begin = before(text, *begin);
+    if (found->added & ADDED_RIGHT)
+      while (*end < n && is_space(text + *end)) *end += (size_t)utf8_length((unsigned char)text[*end]);
+    return found;
   }
-  return put_stretch(e, text + begin, n - begin);
+  return NULL;
+}
+
+/* What is left of a text that is in its normal form, between marks of that form. In front of `text` is room for a
+ * character, and what lies there is not needed any more. */
+static llama2_status put_rest(encoder *e, char *text, size_t n, bool first) {
+  const llama2_tokenizer *t = e->t;
+  if (n == 0) return LLAMA2_OK;
+  bool wants = t->add_space && (t->space == SPACE_WANTING || (t->space == SPACE_FIRST && first));
+  if (wants && text[0] != ' ') {
+    *--text = ' ';
+    n++;
+  }
+  return put_words(e, text, n);
+}
+
+/* A stretch of text without marks of its first form; first: it is the beginning of the whole. */
+static llama2_status put_stretch(encoder *e, const char *text, size_t n, bool first, bool special) {
+  const llama2_tokenizer *t = e->t;
+  const mark_set *set = &t->marks[1];
+  if (n == 0) return LLAMA2_OK;
+  if (t->normal) {
+    n = normal_form(text, n, e->room, e->normal);
+    text = e->normal;
+  }
+  if (t->words != WORDS_NONE && !set->n) return put_words(e, text, n);
+  char *copy = e->spaced + 1;
+  size_t length = 0, begin = 0, from, end;
+  if (t->add_space && t->space == SPACE_EACH) copy[length++] = ' ';
+  if (t->plain || t->words != WORDS_NONE) {
+    memcpy(copy + length, text, n);
+    length += n;
+  } else {
+    length += tokenizer_spaced(text, n, copy + length);
+  }
+  for (const mark *m; (m = next_mark(t, set, copy, length, begin, special, &from, &end)); begin = end) {
+    RETURN_IF_FAILED(put_rest(e, copy + begin, from - begin, first && begin == 0));
+    put(e, m->token);
+  }
+  return put_rest(e, copy + begin, length - begin, first && begin == 0);
+}
+
+static llama2_status put_text(encoder *e, const char *text, size_t n, bool special) {
+  size_t begin = 0, from, end;
+  for (const mark *m; (m = next_mark(e->t, &e->t->marks[0], text, n, begin, special, &from, &end)); begin = end) {
+    RETURN_IF_FAILED(put_stretch(e, text + begin, from - begin, begin == 0, special));
+    put(e, m->token);
+  }
+  return put_stretch(e, text + begin, n - begin, begin == 0, special);
+}
+
+/* How many times as long a text may get: characters below U+0300 are in normal form. */
+static size_t growth_of(const llama2_tokenizer *t, const char *text, size_t n) {
+  size_t i = 0;
+  while (t->normal && i < n && (unsigned char)text[i] < 0xcc) i++;
+  return t->normal && i < n ? NORMAL_GROWTH : 1;
 }
 
 llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size_t n, bool bos, bool eos, bool special,
@@ -230,17 +314,19 @@ llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size
                        (unsigned char)text[bad]);
   if (n > INT32_MAX / 4)
     return status_fail(LLAMA2_ERR_ARGUMENT, "a text of %zu bytes, expected at most %d", n, INT32_MAX / 4);
-  size_t length = n + 1, tokens_max = 2 * n + 3;
+  size_t length = growth_of(t, text, n) * n + 1, tokens_max = 3 * n + 3;
   /* Each byte begins at most one merge; each merge at most two more. */
   encoder e = {
       .t = t,
       .symbols = mem_new(length, sizeof *e.symbols),
       .heap = mem_new(length, 3 * sizeof *e.heap),
-      .spaced = mem_new(length, 1),
+      .room = {mem_new(t->normal ? 2 * n : 0, sizeof(uint32_t)), mem_new(t->normal ? 2 * n : 0, sizeof(uint32_t))},
+      .normal = mem_new(t->normal ? length : 0, 1),
+      .spaced = mem_new(length + 1, 1),
       .tokens = mem_new(tokens_max, sizeof *e.tokens),
   };
   llama2_status status;
-  if (e.symbols && e.heap && e.spaced && e.tokens) {
+  if (e.symbols && e.heap && e.room.codes && e.room.spare && e.normal && e.spaced && e.tokens) {
     if (bos && t->bos >= 0) put(&e, t->bos);
     status = put_text(&e, text, n, special);
     if (eos && t->eos >= 0) put(&e, t->eos);
@@ -256,6 +342,9 @@ llama2_status tokenizer_encode(const llama2_tokenizer *t, const char *text, size
   }
   mem_free(e.tokens);
   mem_free(e.spaced);
+  mem_free(e.normal);
+  mem_free(e.room.spare);
+  mem_free(e.room.codes);
   mem_free(e.heap);
   mem_free(e.symbols);
   return status;

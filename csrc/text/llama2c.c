@@ -100,10 +100,12 @@ static llama2_status read_pieces(tokenizer_bin *b, const char *path, int32_t voc
       .n_pieces = (uint64_t)count,
       .unknown = UNKNOWN,
       .bos = count > BOS ? BOS : VOCABULARY_NONE,
-      .eos = count > EOS ? EOS : VOCABULARY_NONE,
+      .eos = {EOS      },
+      .n_eos = count > EOS,
       .add_bos = VOCABULARY_YES,
       .add_eos = VOCABULARY_NO,
       .add_space = VOCABULARY_YES,
+      .whole_words = VOCABULARY_USUAL,
       .plain = true,
   };
   return LLAMA2_OK;

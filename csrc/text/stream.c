@@ -33,9 +33,10 @@ size_t stream_bound(const llama2_tokenizer *t) {
   return 3 * (size_t)t->longest + 3;
 }
 
-/* Whether encoding puts a space before the text that follows such a token; llama2.c knows it of <s> only. */
+/* Whether encoding puts a space before the text that follows such a token; in some vocabularies, and to llama2.c, of <s>
+ * only. */
 static bool begins_text(const llama2_tokenizer *t, int32_t token) {
-  if (t->plain) return token == t->bos;
+  if (t->plain || t->space == SPACE_FIRST) return token == t->bos;
   return t->pieces[token].kind == PIECE_CONTROL || t->pieces[token].kind == PIECE_USER;
 }
 

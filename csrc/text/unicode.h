@@ -1,7 +1,8 @@
-/* text/unicode: what class a character is of. */
+/* text/unicode: what class a character is of, and what is part of a word. */
 #ifndef TEXT_UNICODE_H
 #define TEXT_UNICODE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/utf8.h"
@@ -26,6 +27,19 @@ static inline unicode_class unicode_class_of(uint32_t code) {
       high = middle;
   }
   return (unicode_class)(unicode_stretches[low] & 7);
+}
+
+/* Whether \w of a regular expression matches it. */
+static inline bool unicode_is_word(uint32_t code) {
+  uint32_t low = 0, high = sizeof unicode_words / sizeof *unicode_words;
+  while (low < high) {
+    uint32_t middle = (low + high) / 2;
+    if (unicode_words[middle] <= code)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low % 2;
 }
 
 /* The code point of the character that begins at `text`, which is whole. */

@@ -1,9 +1,10 @@
-/* test_bpe: classes of characters, words, vocabularies, merges by rank and by score, marks, and text that comes back.
- */
+/* test_bpe: classes of characters, normal forms, words, vocabularies, merges by rank and by score, marks, and text that
+ * comes back. */
 #include "check.h"
 
 #include <math.h>
 
+#include "text/normal.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 #include "text/vocabulary.h"
@@ -55,6 +56,76 @@ static void test_classes(void) {
   }
   CHECK(unicode_code("A") == 'A' && unicode_code("\u00e9") == 0xe9 && unicode_code("\u4f60") == 0x4f60);
   CHECK(unicode_code("\U0001f999") == 0x1f999);
+}
+
+static void test_word_characters(void) {
+  static const uint32_t in[] = {'0',    'A',    '_',    'z',    0xaa,   0x300,  0x660,
+                                0x200c, 0x203f, 0x2160, 0x24b6, 0x4e00, 0x1f130};
+  static const uint32_t out[] = {0, ' ', '-', '@', '[', '`', 0xb2, 0xd7, 0x2028, 0x200b, 0x1f999, 0x10ffff};
+  for (size_t i = 0; i < sizeof in / sizeof *in; i++) CHECK_THAT(unicode_is_word(in[i]), "U+%04X", in[i]);
+  for (size_t i = 0; i < sizeof out / sizeof *out; i++) CHECK_THAT(!unicode_is_word(out[i]), "U+%04X", out[i]);
+}
+
+/* Normal forms. */
+
+typedef struct text_buffer {
+  char text[2000];
+  size_t n;
+} text_buffer;
+
+/* The normal form of text[0..n), in memory of exactly the promised sizes. */
+static text_buffer normal_of(const char *text, size_t n) {
+  text_buffer found;
+  normal_room room = {aligned(2 * n * sizeof(uint32_t)), aligned(2 * n * sizeof(uint32_t))};
+  char *exact = aligned(n), *out = aligned(NORMAL_GROWTH * n);
+  if (n) memcpy(exact, text, n);
+  found.n = normal_form(exact, n, room, out);
+  CHECK(found.n <= NORMAL_GROWTH * n && found.n <= sizeof found.text && utf8_check(out, found.n) == found.n);
+  memcpy(found.text, out, found.n);
+  free(out);
+  free(exact);
+  free(room.spare);
+  free(room.codes);
+  return found;
+}
+
+static void test_normal_forms(void) {
+  static const char *const rows[][2] = {
+      {"",                         ""                              },
+      {"abc \u00e9",               "abc \u00e9"                    },
+      {"e\u0301",                  "\u00e9"                        },
+      {"a\u0307\u0323",            "\u1ea1\u0307"                  },
+      {"\u212b",                   "\u00c5"                        },
+      {"\u0344",                   "\u0308\u0301"                  },
+      {"\u0958",                   "\u0915\u093c"                  },
+      {"\U0001d160",               "\U0001d158\U0001d165\U0001d16e"},
+      {"\u1f82",                   "\u1f82"                        },
+      {"\u03b1\u0313\u0300\u0345", "\u1f82"                        },
+      {"\u1112\u1161\u11ab",       "\ud55c"                        },
+      {"\uac00\u11a8",             "\uac01"                        },
+      {"\uac01\u11a8",             "\uac01\u11a8"                  },
+      {"\u0301e\u0301",            "\u0301\u00e9"                  },
+      {"\uf900",                   "\u8c48"                        },
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    text_buffer found = normal_of(rows[i][0], strlen(rows[i][0]));
+    CHECK_THAT(found.n == strlen(rows[i][1]) && memcmp(found.text, rows[i][1], found.n) == 0, "row %zu: '%.*s'", i,
+               (int)found.n, found.text);
+  }
+  static const char *const some[] = {"a",      "e",      "\u0301", "\u0323", "\u0345", "\u0344",
+                                     "\u1100", "\u1161", "\u11a8", "\uac00", "\u0958", "\U0001d15e",
+                                     "\u1f80", "\u05bc", "\ufb2c", "\u3099", "\u304b"};
+  for (int round = 0; round < 20000; round++) {
+    char text[160];
+    size_t n = 0;
+    for (int left = (int)random_below(30); left > 0; left--) {
+      const char *c = some[random_below(sizeof some / sizeof *some)];
+      memcpy(text + n, c, strlen(c));
+      n += strlen(c);
+    }
+    text_buffer once = normal_of(text, n), twice = normal_of(once.text, once.n);
+    CHECK(twice.n == once.n && memcmp(twice.text, once.text, once.n) == 0);
+  }
 }
 
 /* Words. */
@@ -166,8 +237,8 @@ static void add_merge(sketch *s, const char *merge) {
 
 static void begin_sketch(sketch *s, const char *model, const char *pre) {
   memset(s, 0, sizeof *s);
-  s->v = (vocabulary){.path = "test", .model = span(model), .pre = span(pre), .bos = 1, .eos = 2};
-  s->v.add_bos = s->v.add_eos = s->v.add_space = VOCABULARY_USUAL;
+  s->v = (vocabulary){.path = "test", .model = span(model), .pre = span(pre), .bos = 1, .eos = {2}, .n_eos = 1};
+  s->v.add_bos = s->v.add_eos = s->v.add_space = s->v.whole_words = VOCABULARY_USUAL;
   add(s, span("<unk>"), PIECE_UNKNOWN, 0);
   add(s, span("<s>"), PIECE_CONTROL, 0);
   add(s, span("</s>"), PIECE_CONTROL, 0);
@@ -381,6 +452,124 @@ static void test_any_vocabulary(void) {
   }
 }
 
+/* Merges of characters by rank: " ab" is made of " a" before "ab", whatever scores say. */
+static void test_ranked_characters(void) {
+  static sketch s;
+  begin_sketch(&s, "llama", "");
+  s.v.ranked = true;
+  int32_t space = (int32_t)add(&s, span("\u2581"), PIECE_NORMAL, 0), a = (int32_t)add(&s, span("a"), PIECE_NORMAL, 0);
+  int32_t b = (int32_t)add(&s, span("b"), PIECE_NORMAL, 0), ab = (int32_t)add(&s, span("ab"), PIECE_NORMAL, 9);
+  int32_t space_a = (int32_t)add(&s, span("\u2581a"), PIECE_NORMAL, 0);
+  int32_t bb = (int32_t)add(&s, span("bb"), PIECE_NORMAL, 9); /* which no merge makes */
+  add_merge(&s, "\u2581 a");
+  add_merge(&s, "a b");
+  llama2_tokenizer *t = built(&s);
+  CHECK_IDS(t, "ab", false, space_a, b);
+  CHECK_IDS(t, "bab", false, space, b, ab);
+  CHECK_IDS(t, "bb", false, space, b, b);
+  CHECK_IDS(t, " a", false, space, space_a);
+  CHECK_IDS(t, "\u2581ba", false, space, space, b, a);
+  CHECK_IDS(t, "a</s>a", true, space_a, 2, space_a);
+  tokenizer_free(t);
+  s.v.space = SPACE_WANTING;
+  t = built(&s);
+  CHECK_IDS(t, " a</s>a", true, space_a, 2, space_a);
+  tokenizer_free(t);
+  s.v.space = SPACE_FIRST;
+  t = built(&s);
+  CHECK_IDS(t, "a</s>a</s> a", true, space_a, 2, a, 2, space_a);
+  check_back(t, encoded(t, "a</s>a</s> a", 12, true), "aa a", 4);
+  tokenizer_free(t);
+  s.v.whole_words = VOCABULARY_YES;
+  t = built(&s);
+  CHECK_IDS(t, "b</s>bb", true, space, b, 2, bb);
+  tokenizer_free(t);
+  s.v.split_spaces = true;
+  t = built(&s);
+  CHECK_IDS(t, "  a a", false, space, space_a, space_a);
+  tokenizer_free(t);
+}
+
+/* What is read out of a text whole, in each way. */
+static void test_added(void) {
+  enum { LEFT = 6, RIGHT, WORD, NORMAL, OTHER, N };
+  static const int32_t flags[N] = {0,
+                                   ADDED,
+                                   ADDED,
+                                   0,
+                                   0,
+                                   0,
+                                   ADDED | ADDED_LEFT,
+                                   ADDED | ADDED_RIGHT,
+                                   ADDED | ADDED_WORD | ADDED_ONLY,
+                                   ADDED | ADDED_NORMAL | ADDED_ONLY,
+                                   ADDED | ADDED_ONLY};
+  static const char *const texts[] = {"\u2581", "x", "y", "<l>", "<r>", "w", "e\u0301", "xy"};
+  static sketch s;
+  begin_sketch(&s, "llama", "");
+  for (int i = 3; i < N; i++) add(&s, span(texts[i - 3]), i < LEFT ? PIECE_NORMAL : PIECE_USER, 0);
+  s.v.ranked = s.v.normal = true;
+  s.v.added = flags;
+  s.v.add_space = VOCABULARY_NO;
+  enum { SPACE = 3, X, Y };
+  llama2_tokenizer *t = built(&s);
+  CHECK_IDS(t, "x  <l>  x", false, X, LEFT, SPACE, SPACE, X);
+  CHECK_IDS(t, "x \u3000\t<l>", false, X, LEFT);
+  CHECK_IDS(t, "x <r> \n<l>x", false, X, SPACE, RIGHT, LEFT, X);
+  CHECK_IDS(t, "w xw w,", false, WORD, SPACE, X, 0, SPACE, WORD, 0);
+  CHECK_IDS(t, "w\u0301w", false, 0);
+  CHECK_IDS(t, "xe\u0301x\u00e9", false, X, NORMAL, X, NORMAL);
+  CHECK_IDS(t, "xyx y", false, OTHER, X, SPACE, Y);
+  CHECK_IDS(t, "<unk>", true, 0); /* not a mark, but six characters that are unknown */
+  tokenizer_free(t);
+  static char text[MARK_MAX + 1];
+  memset(text, 'x', sizeof text);
+  s.pieces[OTHER].text = (text_span){text, MARK_MAX};
+  tokenizer_free(built(&s));
+  s.pieces[OTHER].text.length++;
+  CHECK(tokenizer_build(&s.v, &t) == LLAMA2_ERR_TOKENIZER);
+  CHECK(strstr(llama2_last_error()->message, "token 10 has 4097 bytes, expected at most 4096"));
+}
+
+static void test_ends(void) {
+  static sketch s;
+  begin_sketch(&s, "llama", "");
+  s.v.eos[1] = 0;
+  s.v.n_eos = 2;
+  llama2_tokenizer *t = built(&s);
+  CHECK(t->n_eos == 2 && t->eos_ids[0] == 2 && t->eos_ids[1] == 0 && t->eos == 2);
+  tokenizer_free(t);
+  s.v.eos[1] = 3;
+  CHECK(tokenizer_build(&s.v, &t) == LLAMA2_ERR_TOKENIZER);
+  CHECK(strstr(llama2_last_error()->message, "its EOS token is 3, but it holds 3 tokens"));
+}
+
+/* Those of CPython 3.11, whose hash() is the same function, with PYTHONHASHSEED=0. Nobody can choose texts that meet. */
+static void test_hashes(void) {
+  static const struct {
+    const char *text;
+    uint64_t hash;
+  } rows[] = {
+      {"a",                   UINT64_C(0x407448d2b89b1813)},
+      {"abcdefg",             UINT64_C(0x6db12aae9070f506)},
+      {"abcdefgh",            UINT64_C(0x3f7b849c0b8e35ea)},
+      {"the quick brown fox", UINT64_C(0x5a17575ad3449cba)},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    CHECK(hash_bytes(
+              (hash_key){
+                  {0, 0}
+    },
+              rows[i].text, strlen(rows[i].text)) == rows[i].hash);
+  static sketch s;
+  begin_sketch(&s, "gpt2", "gpt-2");
+  add_bytes(&s);
+  llama2_tokenizer *a = built(&s), *b = built(&s);
+  CHECK(a->n_slots == b->n_slots && memcmp(a->slots, b->slots, a->n_slots * sizeof *a->slots) != 0);
+  tokenizer_free(b);
+  tokenizer_free(a);
+}
+
 static void test_room(void) {
   static sketch s;
   begin_sketch(&s, "gpt2", "gpt-2");
@@ -396,7 +585,8 @@ static void test_room(void) {
   CHECK(tokenizer_encode(t, "a\xff", 2, true, true, false, tokens, 8, &n) == LLAMA2_ERR_TEXT);
   CHECK(strstr(llama2_last_error()->message, "not valid UTF-8 at byte 1 (0xff)"));
   tokenizer_free(t);
-  s.v.bos = s.v.eos = VOCABULARY_NONE;
+  s.v.bos = VOCABULARY_NONE;
+  s.v.n_eos = 0;
   t = built(&s);
   CHECK(t->bos == -1 && t->eos == -1);
   CHECK(tokenizer_encode(t, "a", 1, true, true, false, tokens, 8, &n) == LLAMA2_OK && n == 1);
@@ -405,6 +595,8 @@ static void test_room(void) {
 
 int main(void) {
   test_classes();
+  test_word_characters();
+  test_normal_forms();
   test_words();
   test_words_cover();
   test_merges_by_rank();
@@ -412,5 +604,9 @@ int main(void) {
   test_scores();
   test_any_vocabulary();
   test_room();
+  test_ranked_characters();
+  test_added();
+  test_ends();
+  test_hashes();
   return checks_end("test_bpe");
 }

@@ -47,9 +47,25 @@ static void put_keys(llama2_source *s, const gguf_file *f) {
   }
 }
 
+/* How matrices are cut into pieces. */
+typedef enum cut { WHOLE, ROWS, COLUMNS } cut;
+
+/* The bytes of a tensor as two pieces of the same size, one behind the other; false where it cannot be cut so. */
+static bool cut_in_two(const gguf_info *t, cut how, const unsigned char *data, unsigned char *out) {
+  const dtype_traits *type = dtype_find(t->type);
+  int64_t rows = t->dims[1], row = (int64_t)t->bytes / rows;
+  if (t->n_dims < 2 || (how == ROWS ? rows % 2 : t->dims[0] / type->block_values % 2)) return false;
+  for (int64_t i = 0; how == COLUMNS && i < 2 * rows; i++)
+    memcpy(out + i * row / 2, data + i % rows * row + i / rows * (row / 2), (size_t)row / 2);
+  if (how == ROWS) memcpy(out, data, (size_t)t->bytes);
+  return true;
+}
+
+static int n_cut; /* tensors that were put in pieces */
+
 /* Rows (the values of a vector) of queries and keys lie with the even ones of each head first, if `head` is not 0; what is
  * named `lacks` is left out. */
-static llama2_status build(built *b, int64_t head, const char *lacks) {
+static llama2_status build(built *b, int64_t head, cut how, const char *lacks) {
   const gguf_file *f = &original;
   b->n = 0;
   RETURN_IF_FAILED(llama2_source_new("made up", &b->source));
@@ -73,7 +89,14 @@ static llama2_status build(built *b, int64_t head, const char *lacks) {
       memcpy(data + at * bytes, t->data + row * bytes, (size_t)bytes);
     }
     b->data[b->n++] = data;
-    status = llama2_source_put_tensor(b->source, name, t->type, t->n_dims, t->dims, data, t->bytes, split);
+    if (how != WHOLE && cut_in_two(t, how, t->data, data)) {
+      const void *pieces[] = {data, data + t->bytes / 2};
+      n_cut++;
+      status = llama2_source_join_tensor(b->source, name, t->type, t->n_dims, t->dims, pieces, 2, t->bytes / 2,
+                                         how == COLUMNS);
+    } else {
+      status = llama2_source_put_tensor(b->source, name, t->type, t->n_dims, t->dims, data, t->bytes, split);
+    }
   }
   return status;
 }
@@ -155,11 +178,14 @@ static void test_types(void) {
 #undef ROW
   for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
     for (int rich = 0; rich < 2; rich++)
-      for (int split = 0; split < 2; split++) {
+      for (int lying = 0; lying < 4; lying++) {
         built b = {0};
         make(&f, dtypes[i], rich);
         write_original(&f);
-        CHECK(build(&b, split ? width_of(dtypes[i]) / HEADS : 0, NULL) == LLAMA2_OK);
+        n_cut = 0;
+        CHECK(build(&b, lying == 3 ? width_of(dtypes[i]) / HEADS : 0, lying == 3 ? WHOLE : (cut)lying, NULL) ==
+              LLAMA2_OK);
+        CHECK((n_cut > 0) == (lying == ROWS || (lying == COLUMNS && dtype_find(dtypes[i])->block_values < KBLOCK)));
         check_computed(b.source, LLAMA2_KEEP);
         check_computed(b.source, LLAMA2_Q8_0);
         check_written(b.source, "f32");
@@ -177,7 +203,7 @@ static void test_tokenizer(void) {
   size_t n[2];
   make_vocabulary(&f, "llama");
   write_original(&f);
-  CHECK(build(&b, 0, NULL) == LLAMA2_OK);
+  CHECK(build(&b, 0, WHOLE, NULL) == LLAMA2_OK);
   CHECK(llama2_source_tokenizer(b.source, 9, &t) == LLAMA2_OK);
   CHECK(llama2_tokenizer_load(file, 9, &expected) == LLAMA2_OK);
   CHECK(llama2_tokenizer_encode(t, "ab aba", 6, -1, -1, 0, ids[0], 16, &n[0]) == LLAMA2_OK);
@@ -267,6 +293,39 @@ static void test_tensors_that_do_not_fit(void) {
   llama2_source_free(s);
 }
 
+static void test_pieces_that_do_not_fit(void) {
+  static const unsigned char data[4096];
+  const void *const pieces[] = {data, data, data, data};
+  const struct {
+    int32_t dtype;
+    int64_t dims[2];
+    int32_t n;
+    uint64_t bytes;
+    int side_by_side;
+    const char *complaint;
+  } rows[] = {
+      {LLAMA2_F16,  {8, 4},  0,  64,                0, "in 0 pieces, expected at least 1"         },
+      {LLAMA2_F16,  {8, 4},  -1, 64,                0, "in -1 pieces, expected at least 1"        },
+      {LLAMA2_F16,  {8, 4},  2,  64,                0, "has 128 bytes, but its shape takes 64"    },
+      {LLAMA2_F16,  {8, 4},  2,  UINT64_C(1) << 63, 0, "but its shape takes 64"                   },
+      {LLAMA2_F16,  {8, 6},  4,  24,                0, "has 6 rows, expected a multiple of 4 for" },
+      {LLAMA2_F16,  {6, 8},  4,  24,                1, "has 6 columns, expected a multiple of 4"  },
+      {LLAMA2_Q8_0, {96, 2}, 2,  102,               1, "has 96 columns, expected a multiple of 64"},
+      {5,           {8, 4},  2,  64,                0, "of type 5"                                },
+  };
+  llama2_source *s;
+  CHECK(llama2_source_new("lies", &s) == LLAMA2_OK);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    llama2_status status = llama2_source_join_tensor(s, "t", rows[i].dtype, 2, rows[i].dims, pieces, rows[i].n,
+                                                     rows[i].bytes, rows[i].side_by_side);
+    const char *message = llama2_last_error()->message;
+    CHECK_THAT(status == LLAMA2_ERR_ARGUMENT, "row %zu is taken", i);
+    CHECK_THAT(strncmp(message, "lies: the tensor t ", 19) == 0 && strstr(message, rows[i].complaint), "%s", message);
+  }
+  CHECK(s->head.n_tensors == 0);
+  llama2_source_free(s);
+}
+
 static void check_refused(llama2_source *source, const char *complaint) {
   CHECK(plan(source) == LLAMA2_ERR_FORMAT);
   const char *message = llama2_last_error()->message;
@@ -281,16 +340,16 @@ static void test_lies(void) {
   built b = {0};
   make(&f, LLAMA2_F32, false);
   write_original(&f);
-  CHECK(build(&b, 0, "blk.1.ffn_up") == LLAMA2_OK);
+  CHECK(build(&b, 0, WHOLE, "blk.1.ffn_up") == LLAMA2_OK);
   check_refused(b.source, "blk.1.ffn_up.weight is missing");
   CHECK(llama2_source_put_tensor(b.source, "blk.0.attn_norm.weight", 0, 1, dims, values, 128, 0) == LLAMA2_OK);
   check_refused(b.source, "blk.0.attn_norm.weight is there twice");
   drop(&b);
-  CHECK(build(&b, 0, NULL) == LLAMA2_OK);
+  CHECK(build(&b, 0, WHOLE, NULL) == LLAMA2_OK);
   CHECK(llama2_source_put_tensor(b.source, "blk.0.surplus", 0, 1, dims, values, 128, 0) == LLAMA2_OK);
   check_refused(b.source, "blk.0.surplus");
   drop(&b);
-  CHECK(build(&b, 0, "output_norm") == LLAMA2_OK);
+  CHECK(build(&b, 0, WHOLE, "output_norm") == LLAMA2_OK);
   CHECK(llama2_source_put_tensor(b.source, "output_norm.weight", 0, 1, (int64_t[]){31}, values, 124, 0) == LLAMA2_OK);
   check_refused(b.source, "output_norm.weight is 1 x 31, expected 1 x 32");
   drop(&b);
@@ -305,7 +364,7 @@ static void test_lies(void) {
       {"",                   "its name has 0 bytes",                     0     },
   };
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-    CHECK(build(&b, 0, NULL) == LLAMA2_OK);
+    CHECK(build(&b, 0, WHOLE, NULL) == LLAMA2_OK);
     llama2_source_put_uint(b.source, keys[i].key, keys[i].value);
     check_refused(b.source, keys[i].complaint);
     drop(&b);
@@ -330,7 +389,7 @@ static void test_bad_values(void) {
   llama2_quantize_result result;
   make(&f, LLAMA2_F32, false);
   write_original(&f);
-  CHECK(build(&b, 16, NULL) == LLAMA2_OK);
+  CHECK(build(&b, 16, WHOLE, NULL) == LLAMA2_OK);
   const float infinite = 1.0f / 0.0f;
   memcpy(b.data[0] + (size_t)4 * 32 * 9, &infinite, 4);
   options.type = "f16";
@@ -350,7 +409,7 @@ static llama2_status try_all(void) {
   llama2_model_options options = llama2_model_defaults();
   llama2_model *model = NULL;
   options.threads = 1;
-  llama2_status status = build(&b, 16, NULL);
+  llama2_status status = build(&b, 16, COLUMNS, NULL);
   if (status == LLAMA2_OK) status = llama2_source_load(b.source, &options, NULL, &model);
   CHECK((model != NULL) == (status == LLAMA2_OK));
   llama2_model_free(model);
@@ -364,7 +423,7 @@ static llama2_status try_write(void) {
   llama2_quantize_result result;
   options.threads = 1;
   options.replace = 1;
-  llama2_status status = build(&b, 16, NULL);
+  llama2_status status = build(&b, 16, WHOLE, NULL);
   if (status == LLAMA2_OK) status = llama2_source_quantize(b.source, target, &options, &result);
   drop(&b);
   return status;
@@ -376,6 +435,7 @@ int main(void) {
   test_tokenizer();
   test_arrays();
   test_tensors_that_do_not_fit();
+  test_pieces_that_do_not_fit();
   test_lies();
   test_bad_values();
   make(&f, LLAMA2_F16, true);

@@ -201,9 +201,13 @@ def vocabulary(
     scores: bool = True,
     kinds: bool = True,
     extra: Metadata | None = None,
+    own: Metadata | None = None,
+    added: list[int] | None = None,
 ) -> bytes:
+    """own, added: keys of llama2py's, and the flags of added tokens."""
+
     def column(what: str, type: Type, n: int, items: bytes) -> bytes:
-        return key(f"tokenizer.ggml.{what}", LIST, array(type, n, items))
+        return key(f"tokenizer.{what if '.' in what else f'ggml.{what}'}", LIST, array(type, n, items))
 
     n = len(pieces)
     keys = [
@@ -219,6 +223,12 @@ def vocabulary(
     for what, said in (extra or {}).items():
         assert said is not None
         keys.append(entry(f"tokenizer.ggml.{what}", *said))
+    for what, said in (own or {}).items():
+        assert said is not None
+        keys.append(entry(f"tokenizer.llama2py.{what}", *said))
+    if added is not None:
+        keys.append(column("llama2py.added", Type.INT32, n, struct.pack(f"<{n}i", *added)))
+        keys.append(column("llama2py.eos_token_ids", Type.INT32, 2, struct.pack("<2i", 2, 0)))
     return raw(keys, data=0) + "Hello, the ab abab é 1234 <s> don't\n".encode()
 
 
@@ -245,6 +255,15 @@ def tokenizer_files() -> Files:
         "add_space_prefix": (Type.BOOL, False),
     }
     yield "spm-bytes.gguf", vocabulary("llama", every, extra=rules)
+    ranked_words = ["▁ a", "a b", "▁a b", "h e", "t he", "▁ ▁"]
+    ways = [1, 1, 1, *[0] * (len(pieces) - 3)]
+    ways[-3:] = [1 | 2 | 4, 1 | 8 | 32, 1 | 16]
+    pieces += [("h", NORMAL), ("t", NORMAL), ("e", NORMAL)]
+    flag: Metadata = {"ranked": (Type.BOOL, True), "normalizer": (STR, "nfc"), "each_unknown": (Type.BOOL, True)}
+    for scheme in ("wanting", "first"):
+        way: Metadata = {**flag, "space_prefix": (STR, scheme), "split_spaces": (Type.BOOL, scheme == "wanting")}
+        yield f"ranked-{scheme}.gguf", vocabulary("llama", pieces, ranked_words, own=way, added=[*ways, 0, 0, 0])
+    yield "ranked.gguf", vocabulary("llama", every, ["▁ a", "a b"], own={"ranked": (Type.BOOL, True)})
     letters = [*"abdehlotn'1234", "Ġ", "Ċ", "Ã", "©"]
     merged = ["ab", "he", "the", "Ġa", "Ġab", "12", "123", "é", "ĠĠ"]
     merges = ["a b", "h e", "t he", "Ġ a", "Ġa b", "1 2", "12 3", "Ã ©", "Ġ Ġ"]
@@ -253,6 +272,14 @@ def tokenizer_files() -> Files:
     for rule in ("llama-bpe", "qwen2", "gpt-2", "smollm", "default"):
         extra: Metadata = {"pre": (STR, rule), "bos_token_id": (U32, len(spelled))}
         yield f"bpe-{rule}.gguf", vocabulary("gpt2", ranked, merges, scores=False, extra=extra)
+    turns: Metadata = {
+        "pre": (STR, "qwen2"),
+        "eos_token_id": (U32, len(spelled)),
+        "eot_token_id": (U32, len(spelled) + 1),
+        "eom_token_id": (U32, len(spelled)),
+    }
+    whole: Metadata = {"normalizer": (STR, "nfc"), "whole_words": (Type.BOOL, True)}
+    yield "bpe-nfc.gguf", vocabulary("gpt2", ranked, merges, scores=False, extra=turns, own=whole)
     full: list[tuple[str | bytes, int]] = [(name, NORMAL) for name in [*byte_names(), *dict.fromkeys(spelled[-9:])]]
     yield "bpe-bytes.gguf", vocabulary("gpt2", full, merges, kinds=False)
     for n in (1, 40, 300):

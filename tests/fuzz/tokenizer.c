@@ -15,7 +15,7 @@ typedef struct attempt {
 } attempt;
 
 static void encode(const llama2_tokenizer *t, const attempt *a, const char *text, size_t n) {
-  size_t room = 2 * n + 3, n_tokens = 0;
+  size_t room = 3 * n + 3, n_tokens = 0;
   int32_t *tokens = aligned(room * sizeof *tokens);
   char *copy = aligned(n);
   if (n) memcpy(copy, text, n);
@@ -53,6 +53,10 @@ static void read_and_use(void *context) {
   if (status != LLAMA2_OK) return;
   CHECK(llama2_tokenizer_bos(t) < llama2_tokenizer_vocab_size(t));
   CHECK(llama2_tokenizer_eos(t) < llama2_tokenizer_vocab_size(t));
+  int32_t n_eos;
+  const int32_t *eos_ids = llama2_tokenizer_eos_ids(t, &n_eos);
+  CHECK(llama2_tokenizer_eos(t) == (n_eos ? eos_ids[0] : -1));
+  for (int32_t i = 0; i < n_eos; i++) CHECK(eos_ids[i] >= 0 && eos_ids[i] < llama2_tokenizer_vocab_size(t));
   encode(t, a, a->end, a->n_end);
   char *text = aligned(TEXT + llama2_text_stream_bound(t));
   encode(t, a, text, decode(t, text));

@@ -290,9 +290,9 @@ def test_what_other_files_say_of_tokens(spoken: Path, tmp_path: Path) -> None:
         '{"add_bos_token": false, "add_eos_token": true, "chat_template": "{{ größer }}"}'
     )
     result = convert(folder, tmp_path / "model.gguf")
-    assert result.notes == ["of eos_token_id [9, 10] the first is taken"]
+    assert not result.notes
     tokenizer = Tokenizer(tmp_path / "model.gguf")
-    assert (tokenizer.bos_id, tokenizer.eos_id) == (5, 9)
+    assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.eos_ids) == (5, 9, (9, 10))
     assert tokenizer.encode("")[:1] != [5] and tokenizer.encode("")[-1:] == [9]
     assert llama2py.inspect(tmp_path / "model.gguf").metadata["tokenizer.chat_template"] == "{{ größer }}"
     (folder / "generation_config.json").unlink()
@@ -305,10 +305,13 @@ def test_what_other_files_say_of_tokens(spoken: Path, tmp_path: Path) -> None:
 def test_a_folder_without_a_tokenizer(spoken: Path, tmp_path: Path) -> None:
     folder, _, _ = folder_of("llama", tmp_path / "folder")
     assert convert(folder, tmp_path / "none.gguf").tokenizer is None
-    with pytest.raises(TokenizerError, match=r"folder: the folder has no tokenizer\.model"):
+    with pytest.raises(
+        TokenizerError, match=r"folder: holds neither tokenizer\.json nor tokenizer\.model; name another"
+    ):
         Tokenizer(folder)
     (folder / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json alone, which cannot be read yet" in convert(folder, tmp_path / "a.gguf").notes[0]
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: model is None, expected an object"):
+        convert(folder, tmp_path / "a.gguf")
     checkpoints.write_tokenizer(tmp_path / "named.bin", 320)
     result = convert(folder, tmp_path / "b.gguf", tokenizer=tmp_path / "named.bin")
     assert result.tokenizer == str(tmp_path / "named.bin") and not result.notes
@@ -415,6 +418,23 @@ CONFIGS: list[tuple[str, dict[str, Any], str]] = [
     ("an old dynamic", {"rope_scaling": {"type": "dynamic"}}, r"rope_scaling: type is 'dynamic', expected default"),
     ("a list of types", {"rope_parameters": {"rope_type": ["linear"]}}, r"rope_type is \['linear'\]"),
     ("a scaling of text", {"rope_scaling": "linear"}, r"rope_scaling is 'linear', expected an object"),
+    (
+        "a scaling without a type",
+        {"rope_scaling": {"factor": 4.0}},
+        r"rope_scaling: type is None, expected",
+    ),
+    ("a scaling of type false", {"rope_scaling": {"type": False}}, r"rope_scaling: type is False, expected default"),
+    ("a scaling of no type", {"rope_scaling": {"rope_type": ""}}, r"rope_scaling: rope_type is '', expected default"),
+    (
+        "scalings by layer",
+        {"rope_parameters": {"full_attention": {"rope_theta": 1e4}}},
+        r"type is None, expected default",
+    ),
+    (
+        "deep",
+        {"layer_types": [[[[[["x" * 99] * 9] * 9] * 9] * 9] * 9]},
+        r"layer_types is .*, expected full_att",
+    ),
     ("no factor", {"rope_scaling": {"type": "linear", "factor": 0.1}}, r"factor is 0\.1, expected 0 .* at least 0\.5"),
     ("llama3 upside down", {"rope_parameters": LLAMA3 | {"low_freq_factor": 4.0}}, r"factor 8\.0, from 4\.0 to 4\.0"),
     ("llama3 of no context", {"rope_parameters": LLAMA3 | {"original_max_position_embeddings": None}}, r"is None, exp"),
@@ -536,7 +556,7 @@ ENTRIES: list[tuple[str, Any, str]] = [
     ("whole numbers", {"dtype": "I32"}, r"model\.norm\.weight is I32, expected F32, F16 or BF16"),
     ("another type", {"dtype": "F16"}, r"takes 80 bytes"),
     ("another shape", {"shape": [41]}, r"\[41\] of F32 takes 164 bytes"),
-    ("a huge shape", {"shape": [2**62, 2**62]}, r"takes \d+ bytes"),
+    ("a huge shape", {"shape": [2**62, 2**62]}, r"takes more than can be counted"),
     ("a shape below 0", {"shape": [-40]}, r"expected whole numbers"),
     ("many dimensions", {"shape": [1] * 100000}, r"\[1, 1, 1, 1, 1, 1, \.\.\.\] of F32 takes 4"),
     ("a shape of text", {"shape": "40"}, r"expected whole numbers"),
@@ -612,22 +632,77 @@ def test_indexes_that_lie(change: Callable[[dict[str, Any]], Any], complaint: st
 
 
 def test_folders_of_other_things(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"a directory without config\.json, expected") as error:
+    with pytest.raises(FileError, match=r"a directory without config\.json or params\.json, expected") as error:
         convert(tmp_path, tmp_path / "model.gguf")
     assert (error.value.errno, error.value.filename) == (errno.EISDIR, str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps(config_of(SHAPES["plain"], "llama")))
     with pytest.raises(
-        FileMissingError, match=r"holds neither model\.safetensors nor model\.safetensors\.index\.json$"
+        FileMissingError,
+        match=r"holds neither model\.safetensors nor model\.safetensors\.index\.json, nor pytorch_model\.bin nor",
     ):
         convert(tmp_path, tmp_path / "model.gguf")
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(FileMissingError, match=r"pickled weights are not read"):
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: no zip archive, expected a file of torch\.save"):
         Llama(tmp_path)
     (tmp_path / "model.safetensors").mkdir()
     with pytest.raises(FileError, match=r"model\.safetensors"):
         Llama(tmp_path)
     with pytest.raises(FileMissingError):
         convert(tmp_path / "nowhere", tmp_path / "model.gguf")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.model", "generation_config.json", "config.json"])
+def test_pipes_are_not_waited_for(name: str, spoken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for file in spoken.iterdir():
+        os.link(file, folder / file.name)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(FileError, match=rf"{name}: not a regular file, expected a file"):
+        convert(folder, tmp_path / "model.gguf")
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    folder, _, _ = folder_of("wide heads", tmp_path / "folder")
+    index = folder / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    index.write_text(json.dumps({"weight_map": places | {"model.norm.weight": "\ud800.safetensors"}}))
+    damaged(folder, r"names \\ud800\.safetensors, which is not beside it")
+    index.write_text(json.dumps({"weight_map": places | {"\ud800": places["model.norm.weight"]}}))
+    damaged(folder, r"the tensor '\\ud800' is not in")
+    for read in (llama2py.describe, llama2py.inspect, Llama, Tokenizer):
+        with pytest.raises(InvalidArgumentError, match=r"half of a surrogate pair: '\\ud800'"):
+            read("\ud800")
+
+
+def test_a_folder_that_cannot_be_read(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    for folder in (small, small.parent):
+        with pytest.raises(FileError, match=r"cannot read: Permission denied") as error:
+            llama2py.describe(folder)
+        assert (error.value.errno, error.value.filename) == (errno.EACCES, str(folder))
+
+
+def test_a_vocabulary_of_millions(spoken: Path) -> None:
+    n = 320 + 2**20
+    assert Tokenizer(spoken / "tokenizer.model", n).vocab_size == n
+    with pytest.raises(TokenizerError, match=rf"holds 320 pieces, but the model has {n + 1}; expected at most {2**20}"):
+        Tokenizer(spoken / "tokenizer.model", n + 1)
+
+
+def test_long_headers_are_quick(small: Path) -> None:
+    """Neither names nor dimensions are gone through more than once."""
+    path = small / "model.safetensors"
+    names = ", ".join(f'"{i}": 0' for i in range(400000))
+    join(path, f'{{{names}, "399999": 0}}'.encode(), b"")
+    damaged(small, r"'399999' is there twice")
+    shape = [2**62] * 200000
+    join(path, json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}).encode(), bytes(4))
+    damaged(small, r"takes more than can be counted")
 
 
 def test_links_are_followed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from test_gguf import F32, STR, U32, Metadata, Tensors, logits, refused, rounded
 from test_oracle import TOLERANCE, TOLERANCE_OTHER_WAY, errors
 
 import llama2py
-from llama2py import Llama
+from llama2py import Llama, NumericError
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -53,6 +53,21 @@ def test_int8_matches_the_oracle(name: str, tmp_path: Path) -> None:
         found = [errors(llama.logits(t), oracle.logits(computed, t, lambda columns: True)) for t in prompts]
     assert np.max(found) <= TOLERANCE_OTHER_WAY
     assert np.median(found) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("kv", "size"), [("f16", 1e5), ("q8_0", 1e8)])
+def test_values_that_are_too_large(kv: str, size: float, tmp_path: Path) -> None:
+    """float32 holds them; the others say so, and what would."""
+    family = FAMILIES["llama, biases"]
+    weights = family.weights()
+    assert weights.bv is not None
+    weights.bv[0, 3] = size
+    path = write(tmp_path / "model.gguf", weights)
+    with Llama(path, kv="f32") as llama:
+        assert np.isfinite(llama.logits([1, 2, 3])).all()
+    complaint = r"exceed what (float16|q8_0) can hold; ask for kv f32$"
+    with Llama(path, kv=kv) as llama, pytest.raises(NumericError, match=complaint):
+        llama.score([1, 2, 3])
 
 
 @pytest.mark.parametrize("kind", [Kind.F16, Kind.BF16], ids=lambda kind: kind.name)

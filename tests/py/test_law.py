@@ -164,6 +164,15 @@ def test_threads(subject: Subject) -> None:
             subject.check(subject.compute(model, subject.tokens[:40], [], batch, threads))
 
 
+def test_more_threads_than_heads(subject: Subject) -> None:
+    """Then what a token attends to is cut into runs of pages, which workers take in any order."""
+    model = subject.load()
+    tokens, few = subject.tokens, [1, 1, 3, 1, 8, 2]
+    for threads in (5, 8):
+        chunks = [len(tokens) - 20, *few]
+        subject.check(subject.compute(model, tokens, chunks, threads=threads))
+
+
 def test_splits_of_the_prompt(subject: Subject) -> None:
     model = subject.load()
     n = len(subject.tokens)

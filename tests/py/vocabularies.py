@@ -14,10 +14,35 @@ from typing import Any
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 SOURCES = (
     *sorted(CSRC.glob("text/*.c")),
-    *(CSRC / "base" / f"{name}.c" for name in ("cgroup", "file", "memory", "status")),
+    *(CSRC / "base" / f"{name}.c" for name in ("cgroup", "file", "hash", "memory", "status")),
 )
 NONE = 0xFFFFFFFF
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
+
+# What the rules of words are, as expressions.
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+EXPRESSIONS = {
+    "gpt-2": [GPT2],
+    "llama-bpe": [LLAMA3],
+    "llama3": [LLAMA3],
+    "llama-v3": [LLAMA3],
+    "qwen2": [LLAMA3.replace("{1,3}", "")],
+    "smollm": [r"\p{N}", GPT2],
+    "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
+}
+
+# What tells them apart, in a text.
+SNIPPETS = [
+    *("'s", "'T", "'re", "'VE", "'m", "'ll", "'D", "'\u017f", "'", "''", "'r", "'l"),
+    *(" ", "  ", "   ", "\t", "\n", "\r\n", "\n\n", " \n", "\n ", "\v", "\x1c", "\x85", "\xa0", "\u2003", "\u3000"),
+    *("1", "12", "123", "1234", "\u00b2", "\u0663", "\u2167", "a", "the", " the", "Hello", " world"),
+    *("\u2581", "_", "-", "...", "$", "+", "<=>", "`", "\u20ac", "\uff01", "\U0001f999", "\u200d"),
+    *("\u00e9", "e\u0301", "\u4f60\u597d", "\x00"),
+]  # fmt: skip
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
@@ -112,10 +137,14 @@ class _Vocabulary(ctypes.Structure):
         ("pre", _Span),
         ("pieces", ctypes.POINTER(_Piece)),
         ("n_pieces", ctypes.c_uint64),
+        ("added", ctypes.c_void_p),
         ("merges", ctypes.POINTER(_Span)),
         ("n_merges", ctypes.c_uint64),
-        *((name, ctypes.c_uint32) for name in ("bos", "eos", "unknown")),
-        *((name, ctypes.c_int) for name in ("add_bos", "add_eos", "add_space")),
+        *((name, ctypes.c_uint32) for name in ("bos", "unknown")),
+        ("eos", ctypes.c_uint32 * 64),
+        ("n_eos", ctypes.c_int32),
+        *((name, ctypes.c_int) for name in ("add_bos", "add_eos", "add_space", "whole_words", "space")),
+        *((name, ctypes.c_bool) for name in ("ranked", "split_spaces", "each_unknown", "normal")),
         ("plain", ctypes.c_bool),
     )
 
@@ -183,8 +212,8 @@ class CTokenizer:
         pieces = (_Piece * n)(*(_Piece(_span(t), s, k) for t, s, k in zip(v.texts, scores, kinds, strict=True)))
         merges = (_Span * len(v.merges))(*map(_span, v.merges))
         described = _Vocabulary(
-            b"test", _span(v.model), _span(v.pre), pieces, n, merges, len(v.merges), v.bos, v.eos, v.unknown,
-            v.add_bos, v.add_eos, v.add_space, v.plain,
+            b"test", _span(v.model), _span(v.pre), pieces, n, None, merges, len(v.merges), v.bos, v.unknown,
+            (v.eos,), int(v.eos != NONE), v.add_bos, v.add_eos, v.add_space, -1, 0, False, False, False, False, v.plain,
         )  # fmt: skip
         self._library = library
         self._handle = ctypes.c_void_p()

@@ -1,0 +1,105 @@
+"""Tensors where they lie in files, and how a model's are put together from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from llama2py.errors import CheckpointError
+
+__all__ = ["BYTES", "COUNT_MOST", "FLOATS", "Placed", "Tensor", "count", "llama3_factors", "same_values", "shape_text"]
+
+# The types that files have, as safetensors names them, and the bytes of a value.
+BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+BYTES |= dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1)
+FLOATS = ("F32", "F16", "BF16")  # that a model's tensors may have
+
+COUNT_MOST = 2**63
+_SAMPLE = 65536
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor where it lies: little endian, row-major, at any alignment."""
+
+    path: str
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A tensor of a model, and the pieces of the same shape that it lies in, one behind the other along an axis.
+
+    split: the rows of a head whose halves are to become pairs, or 0; then it is one piece.
+    """
+
+    pieces: tuple[Tensor, ...]
+    axis: int = 0
+    split: int = 0
+
+    @property
+    def dtype(self) -> str:
+        """Of all pieces."""
+        return self.pieces[0].dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole."""
+        shape = list(self.pieces[0].shape)
+        shape[self.axis] *= len(self.pieces)
+        return tuple(shape)
+
+    @property
+    def bytes(self) -> int:
+        """Of all pieces."""
+        return sum(piece.data.size for piece in self.pieces)
+
+
+def count(shape: Sequence[int]) -> int:
+    """How many values there are, or COUNT_MOST if that is less."""
+    n = 1
+    for size in shape:
+        n = min(n * size, COUNT_MOST)
+    return 0 if 0 in shape else n
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape in a message."""
+    return " x ".join(map(str, shape)) if len(shape) < 9 else f"of {len(shape)} dimensions"
+
+
+def same_values(a: Placed, b: Placed) -> bool:
+    """Whether two have the same bits. Those that share their memory, or differ early, are told apart at once."""
+    if (a.dtype, a.shape) != (b.dtype, b.shape) or (
+        len(a.pieces) > 1 and (a.axis, len(a.pieces)) != (b.axis, len(b.pieces))
+    ):
+        return False
+    pairs = [(one.data, other.data) for one, other in zip(a.pieces, b.pieces, strict=True)]
+    if all(one.ctypes.data == other.ctypes.data for one, other in pairs):
+        return True
+    early = all(np.array_equal(one[:_SAMPLE], other[:_SAMPLE]) for one, other in pairs)
+    return early and all(np.array_equal(one, other) for one, other in pairs)
+
+
+def llama3_factors(
+    where: str, theta: float, head_dim: int, *, factor: float, low: float, high: float, context: int
+) -> Placed:
+    """What Llama 3's scaling divides frequencies by: long waves by the factor, short ones by 1.
+
+    low, high: how many turns within `context` a wave has that is long, and one that is short.
+    """
+    if factor < 1 or not low < high:
+        raise CheckpointError(
+            f"{where}: factor {factor}, from {low} to {high}; expected at least 1, and the second less"
+        )
+    with np.errstate(all="ignore"):  # a frequency that is no number is refused with the others
+        turns = context * theta ** (-2 * np.arange(head_dim // 2) / head_dim) / (2 * np.pi)
+        kept = np.clip((turns - low) / (high - low), 0, 1)
+        factors = (1 / ((1 - kept) / factor + kept)).astype("<f4")
+    return Placed((Tensor("", "rope factors", "F32", factors.shape, factors.view(np.uint8)),))
