@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/file.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 
@@ -37,6 +37,7 @@ static uint64_t model_hash(const llama2_model *m) {
                            c->head_dim, c->vocab_size, c->rope_dim, c->window,  (int32_t)c->rope_halves};
   uint64_t hash = DIGEST_START;
   for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) hash = digest_u64(hash, (uint64_t)shape[i]);
+  hash = digest_bytes(hash, &c->norm_eps, sizeof c->norm_eps);
   return m->backend->fingerprint(m->weights, hash);
 }
 
