@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-static const shape plain = {16, 2, 40, 96, 0, 0.4f}, small = {8, 1, 40, 96, 0, 0.4f};
+static const shape plain = {16, 2, 40, 96, 0, 0.4f, 1e-5f}, small = {8, 1, 40, 96, 0, 0.4f, 1e-5f};
 static const int32_t prompt[20] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
 static llama2_model *model, *draft;
 static llama2_engine *engine; /* what is tried on */

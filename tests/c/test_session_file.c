@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/hash.h"
+#include "base/digest.h"
 
 enum { VOCAB = 40, CONTEXT = 256, TEXT = 100, HEAD = 48 };
 
-static const shape plain = {16, 2, VOCAB, CONTEXT, 0, 0.4f}, tiny = {4, 1, 5, 64, 0, 0.4f};
+static const shape plain = {16, 2, VOCAB, CONTEXT, 0, 0.4f, 1e-5f}, tiny = {4, 1, 5, 64, 0, 0.4f, 1e-5f};
 
 static char folder[256], path[300], other[300];
 
@@ -48,7 +48,7 @@ static int files_there(void) {
 
 /* The hash over a file anew, so that what was changed is looked at. */
 static void seal(bytes b) {
-  uint64_t hash = hash_bytes(HASH_START, b.data, b.n - 8);
+  uint64_t hash = digest_bytes(DIGEST_START, b.data, b.n - 8);
   for (int i = 0; i < 8; i++) b.data[b.n - 8 + (size_t)i] = (unsigned char)(hash >> (8 * i));
 }
 
@@ -136,6 +136,7 @@ static void check_damaged(llama2_engine *engine, const char *what, size_t at) {
 }
 
 static void test_damage(void) {
+  uint64_t before = random_state;
   llama2_model *model = make_model(&tiny);
   int32_t text[40];
   llama2_engine *engine = read_text(model, engine_options(4, 8), text, 40), *fresh;
@@ -188,6 +189,15 @@ static void test_damage(void) {
       CHECK_THAT(strstr(said, fields[f].words), "%s", said);
       memcpy(b.data, good.data, good.n);
     }
+  /* Pages of another size, as long as the file is, are not of this model. */
+  uint64_t half = (good.n - HEAD - 8 - 160) / 4;
+  b.data[36] = 4;
+  for (int i = 0; i < 8; i++) b.data[24 + i] = (unsigned char)(half >> (8 * i));
+  seal(b);
+  write_whole(other, b.data, good.n);
+  check_damaged(fresh, "pages of half a size", 0);
+  CHECK(strstr(llama2_last_error()->message, "expected 576"));
+  memcpy(b.data, good.data, good.n);
   /* Pages of more tokens than there are, in a file that is long enough. */
   b.data[32] = 31;
   b.n = good.n - 4 * 8;
@@ -222,11 +232,20 @@ static void test_damage(void) {
     }
     llama2_engine_free(fresh);
   }
-  llama2_model *stranger = make_model(&tiny);
-  fresh = open_engine(stranger, engine_options(4, 8));
-  check_refused(llama2_engine_load(fresh, path, tokens, &n), LLAMA2_ERR_FORMAT, "another model");
-  llama2_engine_free(fresh);
-  llama2_model_free(stranger);
+  /* Of other weights, and of the same that are computed with otherwise. */
+  for (int i = 0; i < 4; i++) {
+    shape s = tiny;
+    if (i > 0) random_state = before;
+    if (i == 1) s.eps = 2e-5f;
+    if (i == 2) s.window = 8;
+    if (i == 3) s.dim = 64;
+    llama2_model *stranger = make_model(&s);
+    fresh = open_engine(stranger, engine_options(4, 8));
+    check_refused(llama2_engine_load(fresh, path, tokens, &n), LLAMA2_ERR_FORMAT, "another model");
+    llama2_engine_free(fresh);
+    llama2_model_free(stranger);
+  }
+  CHECK(n == 40); /* as the engine of the same kind left it */
   CHECK(unlink(path) == 0 && unlink(other) == 0);
   llama2_engine_free(engine);
   llama2_model_free(model);
