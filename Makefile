@@ -34,7 +34,7 @@ FLAGS := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -
 SOURCES := $(sort $(wildcard csrc/*/*.c)) csrc/api.c
 OBJECTS := $(SOURCES:csrc/%.c=$(BUILD)/%.o)
 C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
-FUZZ_TARGETS := checkpoint tokenizer
+FUZZ_TARGETS := checkpoint session tokenizer
 FUZZ_SECONDS ?= 60
 C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch] tests/fuzz/*.[ch])
 PACKAGE := pyproject.toml setup.py llama2py_command.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)

@@ -13,6 +13,7 @@ typedef struct shape {
   int32_t dim, layers, vocab, context;
   int32_t window; /* 0: none */
   float scale;    /* of the weights */
+  float eps;      /* of norms */
 } shape;
 
 static inline void check_status(llama2_status status) {
@@ -52,7 +53,7 @@ static inline llama2_model *make_model(const shape *s) {
   llama2_source_put_uint(source, "llama.context_length", (uint32_t)s->context);
   llama2_source_put_uint(source, "llama.attention.head_count", HEADS);
   llama2_source_put_uint(source, "llama.attention.head_count_kv", 1);
-  llama2_source_put_float(source, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  llama2_source_put_float(source, "llama.attention.layer_norm_rms_epsilon", s->eps);
   if (s->window) llama2_source_put_uint(source, "llama.attention.sliding_window", (uint32_t)s->window);
   int64_t most = (s->vocab > HIDDEN ? s->vocab : HIDDEN) * dim, n_tensors = 2 + s->layers * TENSORS;
   if (most < dim * dim) most = dim * dim;

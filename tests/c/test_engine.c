@@ -183,7 +183,7 @@ static void run_course(const llama2_model *model, const llama2_model *draft, int
 }
 
 static void test_courses(int32_t kv, int32_t window, int n) {
-  const shape large = {16, 2, VOCAB, CONTEXT, window, 0.4f}, small = {8, 1, VOCAB, CONTEXT, 0, 0.4f};
+  const shape large = {16, 2, VOCAB, CONTEXT, window, 0.4f, 1e-5f}, small = {8, 1, VOCAB, CONTEXT, 0, 0.4f, 1e-5f};
   llama2_model *model = make_model(&large), *draft = make_model(&small);
   for (int i = 0; i < n; i++) run_course(model, i % 3 ? NULL : i % 2 ? model : draft, kv);
   llama2_model_free(draft);

@@ -6,7 +6,7 @@
 
 enum { VOCAB = 40, CONTEXT = 256 };
 
-static const shape plain = {16, 2, VOCAB, CONTEXT, 0, 0.4f};
+static const shape plain = {16, 2, VOCAB, CONTEXT, 0, 0.4f, 1e-5f};
 static llama2_model *model;
 
 static void draw_tokens(int32_t *tokens, int32_t n) {
@@ -16,7 +16,7 @@ static void draw_tokens(int32_t *tokens, int32_t n) {
 /* What is refused. */
 
 static void test_options(void) {
-  static const shape other_vocabulary = {8, 1, VOCAB + 1, CONTEXT, 0, 0.4f};
+  static const shape other_vocabulary = {8, 1, VOCAB + 1, CONTEXT, 0, 0.4f, 1e-5f};
   llama2_model *draft = make_model(&other_vocabulary);
   const llama2_engine_options good = engine_options(4, 8);
   const struct {
@@ -39,7 +39,7 @@ static void test_options(void) {
     memcpy((char *)&options + rows[i].offset, &rows[i].value, sizeof rows[i].value);
     check_refused(llama2_engine_new(model, &options, &engine), rows[i].status, rows[i].words);
   }
-  const int64_t pools[] = {-1, (INT64_C(1) << 30) + 1, INT64_MIN, INT64_MAX};
+  const int64_t pools[] = {-2, (INT64_C(1) << 30) + 1, INT64_MIN, INT64_MAX};
   for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
     llama2_engine_options options = good;
     options.session.pool = pools[i];
@@ -242,7 +242,7 @@ static void test_smallest(void) {
   check_whole(engine);
   llama2_engine_free(engine);
 
-  static const shape single = {4, 1, 1, 32, 0, 0.4f};
+  static const shape single = {4, 1, 1, 32, 0, 0.4f, 1e-5f};
   llama2_model *one = make_model(&single);
   engine = open_engine(one, engine_options(2, 4));
   const int32_t only[] = {0, 0, 0};
@@ -462,7 +462,7 @@ static void test_windows(void) {
 
 /* Weights so great that logits are no numbers end a request, and nothing is told that is none. */
 static void test_numeric(void) {
-  static const shape wild = {16, 1, VOCAB, 64, 0, 3e38f};
+  static const shape wild = {16, 1, VOCAB, 64, 0, 3e38f, 1e-5f};
   llama2_model *broken = make_model(&wild);
   llama2_engine *engine = open_engine(broken, engine_options(8, 8));
   int32_t prompt[30], tokens[CONTEXT], n;

@@ -8,7 +8,7 @@
 
 enum { VOCAB = 40, CONTEXT = 96, CALLERS = 4, MOST = 1 << 15 };
 
-static const shape plain = {16, 2, VOCAB, CONTEXT, 0, 0.4f};
+static const shape plain = {16, 2, VOCAB, CONTEXT, 0, 0.4f, 1e-5f};
 
 static struct {
   llama2_engine *engine;
@@ -114,7 +114,7 @@ static void *interrupt_often(void *context) {
 /* A step over a long prompt ends before it is done, and nothing is lost. */
 static void test_interrupt(void) {
   enum { LONG = 1500 };
-  static const shape slow = {64, 2, VOCAB, LONG + 8, 0, 0.3f};
+  static const shape slow = {64, 2, VOCAB, LONG + 8, 0, 0.3f, 1e-5f};
   static int32_t prompt[LONG];
   llama2_model *model = make_model(&slow);
   int32_t expected[5], tokens[5], n, busy;
@@ -172,7 +172,7 @@ static void test_interrupted_draft(const llama2_model *model, const llama2_model
 }
 
 int main(void) {
-  static const shape small = {8, 1, VOCAB, CONTEXT, 0, 0.4f};
+  static const shape small = {8, 1, VOCAB, CONTEXT, 0, 0.4f, 1e-5f};
   llama2_model *model = make_model(&plain), *draft = make_model(&small);
   run_callers(model, NULL, 1, 10000, false);
   run_callers(model, draft, CALLERS, 4000, true);
