@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import llama2py
 from llama2py import Chunk, Llama, Result, Stream
+from llama2py.cli import main
 
 PROMPT = "Once there was a fox who lived by the sea, and"
 
@@ -275,3 +276,12 @@ TestCourses = Courses.TestCase
 TestCourses.settings = settings(
     max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_the_command_guesses_ahead(capfd: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for extra in ([], ["--speculate", "8"], ["--draft", llama2py.model_in_the_box()]):
+        assert main(["run", "-t", "0", "-n", "120", "-i", "One day", *extra]) == 0
+        told.append(capfd.readouterr())
+    assert told[0].out == told[1].out == told[2].out
+    assert "guessed" not in told[0].err and "tokens right" in told[2].err
