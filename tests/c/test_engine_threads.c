@@ -36,9 +36,10 @@ static void *call(void *context) {
     r.priority = below(&rng, 3);
     r.speculate = below(&rng, 2) * 4;
     r.drafts = shared.drafts && below(&rng, 2);
+    int64_t before = ids[which];
     llama2_status status;
-    if (ids[which] && below(&rng, 4) == 0)
-      status = llama2_engine_fork(shared.engine, ids[which], &r, &ids[which]);
+    if (before && below(&rng, 4) == 0)
+      status = llama2_engine_fork(shared.engine, before, &r, &ids[which]);
     else
       status = llama2_engine_submit(shared.engine, &r, &ids[which]);
     if (status == LLAMA2_OK)
@@ -46,7 +47,7 @@ static void *call(void *context) {
     else
       check_refused(status, LLAMA2_ERR_ARGUMENT, "there is no request");
     /* All but a few are cancelled sooner or later. */
-    int64_t id = ids[below(&rng, 8)];
+    int64_t id = below(&rng, 4) ? before : ids[below(&rng, 8)];
     if (id && below(&rng, 16)) {
       llama2_engine_cancel(shared.engine, id);
       atomic_store(&shared.cancelled[atomic_fetch_add(&shared.n_cancelled, 1)], id);
