@@ -235,7 +235,7 @@ def test_limits_of_tests(shape: Shape, tmp_path: Path, monkeypatch: pytest.Monke
     assert made.limit(prompt) == pytest.approx(1e9 / (2 * (layers + classifier / 8)))
     # Rows are padded for vectors, so the bytes are those of the plan; here only what is left out is at stake.
     read = made.info.weight_bytes * (layers + classifier) / made.info.parameters
-    kv = llama2py.plan(path).kv / shape.context
+    kv = llama2py.plan(path, pool=0).kv / shape.context
     assert made.limit(decode) == pytest.approx(1e9 / (read + kv * 3), rel=1e-3)
     assert made.limit(deep) == pytest.approx(1e9 / (read + kv * 22), rel=1e-3)
     made.close()
