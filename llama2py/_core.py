@@ -453,6 +453,7 @@ class Session:
         self.context = int(options.context)
         self.batch = int(options.batch)
         self.threads = int(options.threads)
+        self.kv = _string(lib.llama2_dtype_name(options.kv)).lower()
 
     def close(self) -> None:
         """Frees the session; nothing may be computing on it."""
@@ -607,6 +608,7 @@ class Engine:
         described = lib.llama2_engine_describe(self.handle)
         self.context = int(described.session.context)
         self.pool = int(described.session.pool)
+        self.sequences = int(described.sequences)
         self._out = ffi.new("llama2_event **"), ffi.new("int32_t *"), ffi.new("int32_t *")
 
     def close(self) -> None:
