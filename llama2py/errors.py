@@ -14,6 +14,7 @@ __all__ = [
     "InvalidArgumentError",
     "Llama2Error",
     "NumericError",
+    "PackageMissingError",
     "TargetExistsError",
     "TextError",
     "TokenizerError",
@@ -114,3 +115,7 @@ class NumericError(Llama2Error):
     """The model gave logits, or has weights, that are not finite numbers."""
 
     status = 10
+
+
+class PackageMissingError(Llama2Error, ImportError):
+    """What was asked for takes a package that is not installed; the message says which."""

@@ -33,7 +33,7 @@ from llama2py.errors import (
 from llama2py.info import EngineState, ModelInfo
 from llama2py.result import Chunk, Result
 from llama2py.session import Session
-from llama2py.stream import NOT_FINITE, Request, Stream, Told
+from llama2py.stream import Request, Stream, Told
 from llama2py.tokenizer import Tokenizer
 
 __all__ = ["Llama", "generate"]
@@ -376,7 +376,7 @@ class Llama:
             engine.cancel(number)
             raise
         if events[-1].end == _core.END_NUMERIC:
-            raise NumericError(NOT_FINITE)
+            raise NumericError(events[-1].message)
         return events
 
     def _requests(

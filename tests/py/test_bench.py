@@ -305,6 +305,8 @@ def test_the_report_is_a_table() -> None:
         "machine": {"processor": "Z80", "cores": 1},
         "rounds": 3,
         "results": [row],
+        "hits": [],
+        "lookups": [],
         "limits": [{"type": "tiny q8_0", "threads": 1, **rates}],
         "checked": ["all is well"],
     }
