@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llama2py import _torch, huggingface, meta
+from llama2py import _meta_folder, _torch, huggingface
 from llama2py._core import Source, SourceValue, StrPath
 from llama2py._files import names_in
 from llama2py._opened import Opened
@@ -35,8 +35,8 @@ class Opener:
 
 OPENERS = (
     Opener(huggingface.is_folder, huggingface.open_folder, huggingface.tokenizer_keys),
-    Opener(meta.is_folder, meta.open_folder, meta.folder_keys),
-    Opener(_torch.is_torch, meta.open_file, meta.no_keys),
+    Opener(_meta_folder.is_folder, _meta_folder.open_folder, _meta_folder.folder_keys),
+    Opener(_torch.is_torch, _meta_folder.open_file, _meta_folder.no_keys),
 )
 
 
@@ -48,7 +48,7 @@ def _opener_of(path: str) -> Opener | None:
     if os.path.isdir(path):
         names_in(path)
         failure = FileError(
-            f"{path}: a directory without {huggingface.CONFIG} or {meta.PARAMS}, "
+            f"{path}: a directory without {huggingface.CONFIG} or {_meta_folder.PARAMS}, "
             "expected a file, or a folder of Hugging Face's or Meta's"
         )
         failure.errno, failure.filename = errno.EISDIR, path
@@ -72,7 +72,7 @@ def tokenizer_keys(path: StrPath, vocab_size: int, written: bool) -> dict[str, S
     """GGUF's keys of a tokenizer; None: it is a file for the core. vocab_size: the model's, or 0."""
     named = os.fspath(path)
     if named.endswith(".model") and os.path.isfile(named):
-        return meta.tokenizer_keys(named, vocab_size, [], later=True)
+        return _meta_folder.tokenizer_keys(named, vocab_size, [], later=True)
     opener = _opener_of(named)
     return None if opener is None else opener.tokenizer(named, vocab_size, written)
 
