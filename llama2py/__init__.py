@@ -20,6 +20,8 @@ from llama2py.errors import (
     DeviceError,
     FileError,
     FileMissingError,
+    HubError,
+    HubMissingError,
     InsufficientMemoryError,
     InvalidArgumentError,
     Llama2Error,
@@ -28,6 +30,7 @@ from llama2py.errors import (
     TextError,
     TokenizerError,
 )
+from llama2py.hub import Pulled, pull
 from llama2py.info import (
     ArrayInfo,
     Contents,
@@ -64,6 +67,8 @@ __all__ = [
     "FileError",
     "FileMissingError",
     "FinishReason",
+    "HubError",
+    "HubMissingError",
     "InsufficientMemoryError",
     "InvalidArgumentError",
     "Limits",
@@ -73,6 +78,7 @@ __all__ = [
     "NumericError",
     "Perplexity",
     "Plan",
+    "Pulled",
     "QuantizeResult",
     "QuantizedTensor",
     "Result",
@@ -95,6 +101,7 @@ __all__ = [
     "model_in_the_box",
     "perplexity",
     "plan",
+    "pull",
     "quantize",
 ]
 

@@ -5,8 +5,8 @@
 No torchrun, no NCCL, one process, and any checkpoint that llama2py loads. The shapes and rules are those of
 llama/generation.py in meta-llama/llama; where it asserts, this raises a Llama2Error. What differs:
 
-- temperature 0 takes the same likeliest tokens; above it, torch's random numbers cannot be had, so the texts are others.
-  They follow from `seed` and from what was asked for before, on every machine alike.
+- temperature 0 takes the likeliest tokens, as there; above it, torch's random numbers cannot be had, so the texts are
+  others. They follow from `seed` and from what was asked for before, on every machine alike.
 - The logarithms of probabilities of a prompt from which nothing is drawn are those of its tokens; there they are of
   other ones, as logits and tokens are not shifted against each other.
 - Each of the tokens that end a text does so, where a vocabulary has several, as Llama 3's.

@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llama2py import _meta_folder, _torch, huggingface
+from llama2py import _meta_folder, _torch, hub, huggingface
 from llama2py._core import Source, SourceValue, StrPath
 from llama2py._files import names_in
 from llama2py._opened import Opened
 from llama2py.errors import FileError
 
-__all__ = ["OPENERS", "Opener", "open_checkpoint", "opened", "tokenizer_keys", "tokenizer_source"]
+__all__ = ["OPENERS", "Opener", "located", "open_checkpoint", "opened", "tokenizer_keys", "tokenizer_source"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ OPENERS = (
 )
 
 
+def located(path: StrPath) -> StrPath:
+    """The path that is meant: hf:NAME stands for a checkpoint of the Hub, unless there is a file of that name."""
+    if isinstance(path, str) and path.startswith(hub.PREFIX) and not os.path.lexists(path):
+        return hub.locate(path)
+    return path
+
+
 def _opener_of(path: str) -> Opener | None:
     """None: it is a file for the core to open, or to refuse."""
     for opener in OPENERS:
@@ -57,20 +64,23 @@ def _opener_of(path: str) -> Opener | None:
 
 
 def open_checkpoint(path: StrPath, tokenizer: bool = True) -> Opened | None:
-    """What a checkpoint holds; None: it is a file for the core. tokenizer: whether the one that is in it is wanted."""
+    """What a checkpoint holds; None: it is a file for the core. path: located() before. tokenizer: whether the one that
+    is in it is wanted.
+    """
     opener = _opener_of(os.fspath(path))
     return None if opener is None else opener.opens(os.fspath(path), tokenizer)
 
 
 def opened(path: StrPath) -> StrPath | Source:
     """What the core reads a model from: the path of a file, or what was put together."""
+    path = located(path)
     found = open_checkpoint(path, tokenizer=False)
     return path if found is None else found.source()
 
 
 def tokenizer_keys(path: StrPath, vocab_size: int, written: bool) -> dict[str, SourceValue] | None:
     """GGUF's keys of a tokenizer; None: it is a file for the core. vocab_size: the model's, or 0."""
-    named = os.fspath(path)
+    named = os.fspath(located(path))
     if named.endswith(".model") and os.path.isfile(named):
         return _meta_folder.tokenizer_keys(named, vocab_size, [], later=True)
     opener = _opener_of(named)
