@@ -260,9 +260,7 @@ def _cached(hub: Any, asked: _Asked) -> Pulled | None:
             options = {"local_files_only": True, "allow_patterns": []}
             folder = hub.snapshot_download(asked.repo, revision=asked.revision, **options)
         there = [
-            os.path.relpath(os.path.join(place, name), folder)
-            for place, _, names in os.walk(folder)
-            for name in names
+            os.path.relpath(os.path.join(place, name), folder) for place, _, names in os.walk(folder) for name in names
         ]
         choice = _choose(sorted(there), asked)
     except (Llama2Error, OSError, ValueError):
