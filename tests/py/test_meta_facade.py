@@ -68,14 +68,15 @@ def reference(
             if not mask[place]:
                 row[place] = np.argmax(values)
             said[place] = values[row[place]] - np.logaddexp.reduce(values)
-    out: tuple[list[list[int]], list[list[float]]] = ([], [])
-    for row, prompt, said in zip(tokens.tolist(), prompts, logprobs.tolist(), strict=True):
+    kept: list[list[int]] = []
+    likely: list[list[float]] = []
+    for i, prompt in enumerate(prompts):
         cut = slice(0 if echo else len(prompt), len(prompt) + max_gen_len)
-        kept = row[cut]
-        end = min((kept.index(token) for token in ends if token in kept), default=len(kept))
-        out[0].append(kept[:end])
-        out[1].append(said[cut][:end])
-    return out
+        ids: list[int] = tokens[i, cut].tolist()
+        end = min((ids.index(token) for token in ends if token in ids), default=len(ids))
+        kept.append(ids[:end])
+        likely.append(logprobs[i, cut].tolist()[:end])
+    return kept, likely
 
 
 PROMPTS = [[1, 40, 90], [1, 300, 7, 8, 9, 200, 11], [1], [1, 5, 17, 2, 1, 33]]
