@@ -3,6 +3,7 @@
 #   config=release  optimised (the default)
 #   config=debug    assertions on, no optimisation; an allocation while a session computes is fatal
 #   config=asan     address and undefined-behaviour sanitizers
+#   config=tsan     the sanitizer of threads, for tests that compute with one thread: it does not know OpenMP's
 #   config=scalar   optimised, with the scalar kernels only: what a new architecture starts from
 #   config=fuzz     the sanitizers, and what libFuzzer needs to see of the code; by clang
 #   EMULATOR=...    what runs tests in C that are built for another machine
@@ -21,10 +22,11 @@ Q := $(if $(filter 1,$(V)),,@)
 FLAGS_release := -O3 -g -DNDEBUG
 FLAGS_debug := -O0 -g
 FLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 FLAGS_scalar := -O3 -g -DNDEBUG -DLLAMA2_SCALAR_ONLY
 FLAGS_fuzz := $(FLAGS_asan) -fsanitize=fuzzer-no-link
 ifeq ($(FLAGS_$(config)),)
-$(error config=$(config) is not known; expected release, debug, asan, scalar or fuzz)
+$(error config=$(config) is not known; expected release, debug, asan, tsan, scalar or fuzz)
 endif
 FLAGS := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -fPIC -Icsrc -MMD -MP \
 	$(FLAGS_$(config)) $(CFLAGS)
@@ -32,7 +34,7 @@ FLAGS := -std=c11 -Wall -Wextra -ffp-contract=off -fopenmp -fvisibility=hidden -
 SOURCES := $(sort $(wildcard csrc/*/*.c)) csrc/api.c
 OBJECTS := $(SOURCES:csrc/%.c=$(BUILD)/%.o)
 C_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/test_*.c))
-FUZZ_TARGETS := checkpoint tokenizer
+FUZZ_TARGETS := checkpoint session tokenizer
 FUZZ_SECONDS ?= 60
 C_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc tests/c/*.[ch] tests/fuzz/*.[ch])
 PACKAGE := pyproject.toml setup.py llama2py_command.py $(wildcard llama2py/*.py) $(wildcard csrc/*.[ch] csrc/*/*)
@@ -41,7 +43,7 @@ PACKAGE := pyproject.toml setup.py llama2py_command.py $(wildcard llama2py/*.py)
 .DELETE_ON_ERROR:
 .PHONY: all help lib demo judge test test-c test-asan test-neon test-peers fuzz fuzz-readers check format bench bench-peers clean FORCE
 
-all: lib run ## The static library and ./run (config=release|debug|asan|scalar, V=1 shows commands)
+all: lib run ## The static library and ./run (config=release|debug|asan|tsan|scalar, V=1 shows commands)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -323,7 +323,10 @@ void llama2_session_set_poll(llama2_session *session, int (*poll)(void *context)
 /* Engines. */
 
 llama2_engine_options llama2_engine_defaults(void) {
-  return (llama2_engine_options){.session = llama2_session_defaults(), .keep = 1};
+  return (llama2_engine_options){
+      .session = {.kv = LLAMA2_KEEP, .pool = LLAMA2_POOL_MANY},
+        .keep = 1
+  };
 }
 
 llama2_status llama2_engine_new(const llama2_model *model, const llama2_engine_options *options,

@@ -131,6 +131,8 @@ typedef struct llama2_model_options {
   void *progress_context;
 } llama2_model_options;
 
+#define LLAMA2_POOL_MANY -1
+
 typedef struct llama2_session_options {
   int32_t context; /* tokens; 0: the model's own. Larger than the model's own is refused */
   int32_t batch;   /* rows that one step takes at most; 0: 256. Never changes a bit of any logit */
@@ -138,7 +140,7 @@ typedef struct llama2_session_options {
   int32_t kv;      /* how keys and values are kept: LLAMA2_F32, LLAMA2_F16 or LLAMA2_Q8_0; LLAMA2_KEEP: float32 for a
                     * checkpoint of llama2.c's, as there, and else float16 */
   int64_t pool;    /* tokens that the sequences of an engine hold together, rounded up to pages of 16; 0: as many as the
-                    * context, but at least 4096. A session holds its context */
+                    * context; LLAMA2_POOL_MANY: the same, but at least 4096. A session holds its context */
 } llama2_session_options;
 
 /* What running a checkpoint takes, in bytes. */
@@ -448,7 +450,7 @@ typedef struct llama2_engine_options {
   const llama2_model *draft; /* NULL, or a smaller model of the same vocabulary that drafts what this one checks */
 } llama2_engine_options;
 
-/* keep is 1; no draft, and all else by default. */
+/* keep is 1, the pool LLAMA2_POOL_MANY; no draft, and all else by default. */
 LLAMA2_API llama2_engine_options llama2_engine_defaults(void);
 
 /* Makes an engine without requests. The models must outlive it. The caller owns *engine. Errors: ARGUMENT, CONTEXT,

@@ -429,7 +429,6 @@ static bool set_up(program *p) {
   if (!succeeded(llama2_plan_file(a->checkpoint, &model_options, NULL, &p->info, &plan))) return false;
   if (a->steps == 0 || a->steps > p->info.context) a->steps = p->info.context;
   session_options.context = a->steps;
-  session_options.pool = a->steps;
   session_options.kv = a->kv;
   if (!a->tokenizer) {
     if (!succeeded(llama2_tokenizer_find(a->checkpoint, p->info.vocab_size, found, sizeof found))) return false;

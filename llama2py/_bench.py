@@ -152,7 +152,7 @@ class Bench:
             self._opened, quantize=quantize, threads=None, isa=isa, context=needs, kv=kv, progress=progress
         )
         self.info = ModelInfo(**self._model.describe())
-        self._kv_token = plan(path, quantize=quantize, isa=isa, context=room, kv=kv).kv / room
+        self._kv_token = plan(path, quantize=quantize, isa=isa, context=room, kv=kv, pool=0).kv / room
         self.rates: dict[Task, list[float]] = {test: [] for test in tests}
         self.limits: dict[int, list[Limits]] = {test.threads: [] for test in tests}
         places = dict.fromkeys((test.threads, test.depth) for test in tests)

@@ -87,7 +87,7 @@ def _score(args: argparse.Namespace, file: BinaryIO) -> int:
         context = min(describe(args.checkpoint).context, DEFAULT_CONTEXT)
     with loading(args.checkpoint) as progress:
         loaded = Llama(
-            args.checkpoint, args.tokenizer, args.quant, args.threads, context, kv=args.kv, progress=progress
+            args.checkpoint, args.tokenizer, args.quant, args.threads, context, kv=args.kv, pool=0, progress=progress
         )
     with loaded as llama:
         tokens = _tokens(llama, file, args.text, args.limit)

@@ -345,6 +345,13 @@ def _model_options(quantize: str | None, threads: int | None, isa: str | None) -
     return options, name
 
 
+def _tokens(name: str, value: int) -> int:
+    number = operator.index(value)
+    if not 0 <= number < 2**62:
+        raise errors.InvalidArgumentError(f"{name} is {number} tokens; expected 0 or more, or None")
+    return number
+
+
 def _session_options(
     context: int | None, batch: int | None, threads: int | None, kv: str | None, pool: int | None = None
 ) -> Any:
@@ -355,7 +362,7 @@ def _session_options(
     options.batch = _option("batch", batch)
     options.threads = _option("threads", threads)
     options.kv = KV[kv]
-    options.pool = 0 if pool is None else max(-1, min(operator.index(pool), 2**62))
+    options.pool = lib.LLAMA2_POOL_MANY if pool is None else _tokens("pool", pool)
     return options
 
 

@@ -28,6 +28,7 @@ from llama2py.stream import peak_memory
 __all__ = ["main"]
 
 # What stands between an option and its value, if the value begins with a dash.
+DRAFTED = 4  # tokens that a draft model guesses at a time unless --speculate says
 JOINTS = {**dict.fromkeys(("-t", "-p", "-s", "-n", "-i", "-z", "-m", "-y"), ""), "--prompt": "=", "--system": "="}
 CONTROLS = "".join(map(chr, (*range(9), *range(14, 32), 127)))
 
@@ -105,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--threads", type=int, metavar="N", help="threads that compute (the cores there are)")
     run.add_argument("--isa", choices=_core.ISAS, help="instruction set (the fastest there is)")
     _add_sizes(run, batch=False)
+    run.add_argument("--speculate", type=int, default=0, metavar="N", help="guess N tokens ahead; the text stays (0)")
+    run.add_argument("--draft", metavar="FILE", help="a smaller model that guesses, instead of the text so far")
     run.add_argument("--json", action="store_true", help="print one JSON object when done, instead of the text")
 
     _cmd_info.register(command)
@@ -192,6 +195,8 @@ def _run(args: argparse.Namespace) -> int:
             args.context,
             isa=args.isa,
             kv=args.kv,
+            pool=0,
+            draft=args.draft,
             progress=progress,
         )
     with loaded as llama:
@@ -207,7 +212,8 @@ def _generate(llama: Llama, args: argparse.Namespace, seed: int, steps: int, tel
         raise ContextOverflowError(message, len(prompt), llama.context)
     # The steps count what is shown: the prompt after <s>, then what is drawn.
     shown = prompt[: steps + 1]
-    stream = llama.stream(shown, steps + 1 - len(shown), args.temperature, args.top_p, seed, echo=args.json)
+    options = {"echo": args.json, "speculate": args.speculate or (DRAFTED if args.draft else 0)}
+    stream = llama.stream(shown, steps + 1 - len(shown), args.temperature, args.top_p, seed, **options)
     text = llama.tokenizer.text_stream()
     code = 0
     with stream:
@@ -221,6 +227,8 @@ def _generate(llama: Llama, args: argparse.Namespace, seed: int, steps: int, tel
     result = stream.result
     write(f"{json.dumps(asdict(result), ensure_ascii=False)}\n" if args.json else "\n")
     decoded = max(0, len(result.tokens) - 1)
+    if result.drafted:
+        tell(f"guessed: {result.accepted} of {result.drafted} tokens right ({result.accepted / result.drafted:.0%})")
     Figures(result.prompt_tokens, result.prompt_tps, decoded, result.decode_tps, teller.first_token).show()
     return code
 
@@ -265,7 +273,7 @@ def _chat(llama: Llama, args: argparse.Namespace, seed: int, steps: int, teller:
 
 
 def _fit(args: argparse.Namespace) -> int:
-    planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch, kv=args.kv)
+    planned = plan(args.checkpoint, quantize=args.quant, context=args.context, batch=args.batch, kv=args.kv, pool=0)
     advice = None if planned.fits else _advice(args, planned)
     if args.json:
         write(f"{json.dumps({**asdict(planned), 'fits': planned.fits, 'advice': advice})}\n")
@@ -291,7 +299,7 @@ def _advice(args: argparse.Namespace, planned: Plan) -> str:
     for context in contexts:
         for quant in dict.fromkeys((args.quant, "q8_0")):
             try:
-                smaller = plan(args.checkpoint, quantize=quant, context=context, batch=args.batch, kv=args.kv)
+                smaller = plan(args.checkpoint, quantize=quant, context=context, batch=args.batch, kv=args.kv, pool=0)
             except (InvalidArgumentError, ContextOverflowError):
                 continue  # more than the model's own context
             if smaller.fits:

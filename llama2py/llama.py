@@ -76,7 +76,8 @@ class Llama:
     batch: how many tokens of a prompt are computed at once; None takes 256. Never changes a result.
     kv: how keys and values are kept: "f32", "f16" or "q8_0"; None takes float32 for llama2.c's checkpoints, as there,
         and else float16.
-    pool: how many tokens all sequences together may hold; None takes the context, but at least 4096.
+    pool: how many tokens all sequences together may hold; None takes the context, but at least 4096; 0 the
+        context.
     sequences: how many are computed at once, at most; None takes 64.
     chunk: how many tokens of prompts a step takes in which other sequences are decoded; None takes 128.
     prefix_cache: whether what was read is kept while there is room, so that a prompt that begins likewise is not read
@@ -422,8 +423,9 @@ class Llama:
         ids = self._ids(prompt)
         self._check_context(len(ids))
         # The last token drawn is not computed, so that one more than the context holds can be drawn.
-        room = min(self._context, self._pool) - len(ids) + 1
-        wanted = room if max_tokens is None else operator.index(max_tokens)
+        room = self._context - len(ids) + 1
+        most = max(0, min(room, self._pool - len(ids) + 1))
+        wanted = most if max_tokens is None else operator.index(max_tokens)
         if wanted < 0:
             raise InvalidArgumentError(f"max_tokens is {wanted}; expected 0 or more, or None")
         if not 0 <= temperature <= _MOST:
@@ -446,7 +448,7 @@ class Llama:
         tokenizer = self._tokenizer_for(prompt)
         asked = _core.Asked(
             prompt=ids,
-            max_tokens=min(wanted, max(room, 0)),
+            max_tokens=min(wanted, room),
             sampling=sampling,
             stops=[] if tokenizer is None else [t for t in (tokenizer.bos_id, *tokenizer.eos_ids) if t >= 0],
             priority=priority,

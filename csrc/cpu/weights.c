@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/file.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "cpu/cpu.h"
 #include "cpu/rope.h"
 
@@ -214,5 +214,5 @@ uint64_t cpu_fingerprint(const void *weights, uint64_t hash) {
   const cpu_weights *w = weights;
   const unsigned char *data = (const unsigned char *)(w->layers + w->config.n_layers),
                       *end = w->arena.base + w->arena.used;
-  return digest_bytes(hash, data, (uint64_t)(end - data));
+  return digest_bytes(digest_bytes(hash, &w->magnitude, sizeof w->magnitude), data, (uint64_t)(end - data));
 }

@@ -39,11 +39,13 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
                        "kv is %d, expected %d (the checkpoint's own), %d (f32), %d (f16) or %d (q8_0)", options->kv,
                        LLAMA2_KEEP, LLAMA2_F32, LLAMA2_F16, LLAMA2_Q8_0);
   if (resolved->kv == LLAMA2_KEEP) resolved->kv = c->kv;
-  if (options->pool < 0 || options->pool > POOL_MOST)
-    return status_fail(LLAMA2_ERR_ARGUMENT, "pool is %lld tokens, expected 0 (a context, at least %d) to %d",
-                       (long long)options->pool, DEFAULT_POOL, POOL_MOST);
+  if (options->pool < LLAMA2_POOL_MANY || options->pool > POOL_MOST)
+    return status_fail(LLAMA2_ERR_ARGUMENT,
+                       "pool is %lld tokens, expected %d (a context, at least %d) or 0 (a context) to %d",
+                       (long long)options->pool, LLAMA2_POOL_MANY, MANY_TOKENS, POOL_MOST);
   if (!resolved->context) resolved->context = c->context;
-  if (!resolved->pool) resolved->pool = resolved->context > DEFAULT_POOL ? resolved->context : DEFAULT_POOL;
+  if (options->pool <= 0) resolved->pool = resolved->context;
+  if (options->pool == LLAMA2_POOL_MANY && resolved->pool < MANY_TOKENS) resolved->pool = MANY_TOKENS;
   if (!resolved->batch) resolved->batch = DEFAULT_BATCH;
   if (resolved->batch > resolved->context) resolved->batch = resolved->context;
   if (!resolved->threads) resolved->threads = threads_default();
@@ -131,7 +133,7 @@ llama2_status model_plan(const char *path, const llama2_source *source, const ll
 static const char *remedy(const opened *o) {
   const llama2_plan *p = &o->plan;
   bool is_float = o->info.dtype == LLAMA2_F32 || o->info.dtype == LLAMA2_F16 || o->info.dtype == LLAMA2_BF16;
-  if (p->kv + p->scratch > p->weights) return "ask for a smaller context";
+  if (p->kv + p->scratch > p->weights) return "ask for a smaller context or pool";
   return is_float ? "quantise it (q8_0), close other programs, or take a smaller model"
                   : "close other programs, or take a smaller model";
 }

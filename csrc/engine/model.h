@@ -5,7 +5,7 @@
 #include "model/backend.h"
 
 #define DEFAULT_BATCH 256
-#define DEFAULT_POOL 4096   /* tokens, where the context has fewer */
+#define MANY_TOKENS 4096    /* the least of LLAMA2_POOL_MANY */
 #define POOL_MOST (1 << 30) /* tokens */
 #define LOGIT_ROWS 64       /* rows whose logits a session holds at once */
 

@@ -47,11 +47,10 @@ struct llama2_engine {
 
   pthread_mutex_t lock;
   request *all, *inbox, **inbox_end;
-  int64_t last_id;
+  int64_t last_id, known_id; /* known: the last that the step may take in */
   int32_t n_all;
-  atomic_int n_cancelled; /* since the lists were gone through */
-  int32_t rows;           /* of the step that is being computed, or 0 */
-  bool stepping, interrupted;
+  atomic_int n_cancelled;                /* since the lists were gone through */
+  bool stepping, interrupted, computing; /* computing: the rows of those that run do not change */
 
   request *waiting, *running; /* in order: the greater priority first, of equals the older */
   int32_t n_running;

@@ -8,7 +8,7 @@
 #include "engine/request.h"
 
 #define DEFAULT_CHUNK 128
-#define LONG_STEP 32 /* rows: a step of more is not waited for when a request in it is cancelled */
+#define LONG_STEP 32 /* rows: a step in which a request has more is not waited for when it is cancelled */
 
 /* Engines. */
 
@@ -161,7 +161,7 @@ void engine_cancel(llama2_engine *e, int64_t id) {
   request *r = find(e, id);
   if (r && !atomic_exchange(&r->cancelled, true)) {
     atomic_fetch_add(&e->n_cancelled, 1);
-    if (e->rows > LONG_STEP) atomic_store(&e->x.cancel, 1);
+    if (e->computing && r->n_rows > LONG_STEP) atomic_store(&e->x.cancel, 1);
   }
   pthread_mutex_unlock(&e->lock);
 }
@@ -178,21 +178,26 @@ void engine_interrupt(llama2_engine *e) {
 
 /* Events. */
 
-/* Room for all that a step can bring about. */
+/* Room for all that a step can bring about: what comes in from now on waits for the next one. */
 static llama2_status make_room(llama2_engine *e) {
   pthread_mutex_lock(&e->lock);
+  e->known_id = e->last_id;
   int64_t rows = e->x.limits.rows, most_events = e->n_events + 2 * rows + e->n_all;
   int64_t most_tops = e->n_tops + (int64_t)e->x.limits.logits * LLAMA2_TOP_MOST;
   pthread_mutex_unlock(&e->lock);
   if (most_events > e->events_room) {
     llama2_event *events = mem_resize(e->events, (size_t)most_events * 2, sizeof *events);
-    if (!events) return status_fail_sized(LLAMA2_ERR_MEMORY, 0, 0, "no memory for %lld events", (long long)most_events);
+    if (!events)
+      return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)most_events * 2 * sizeof *events, 0,
+                               "no memory for %lld events", (long long)most_events);
     e->events = events;
     e->events_room = (int32_t)(most_events * 2);
   }
   if (most_tops > e->tops_room) {
     llama2_top *tops = mem_resize(e->tops, (size_t)most_tops * 2, sizeof *tops);
-    if (!tops) return status_fail_sized(LLAMA2_ERR_MEMORY, 0, 0, "no memory for %lld tokens", (long long)most_tops);
+    if (!tops)
+      return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)most_tops * 2 * sizeof *tops, 0,
+                               "no memory for %lld tokens", (long long)most_tops);
     e->tops = tops;
     e->tops_room = (int32_t)(most_tops * 2);
   }
@@ -218,13 +223,16 @@ static llama2_event *tell(llama2_engine *e, const request *r, int32_t token, int
   return event;
 }
 
-/* Adds what was wanted of a token's log-probability to its event. */
+/* Adds what was wanted of a token's log-probability to its event, the last one, which is taken back where there is none. */
 static llama2_status tell_chance(llama2_engine *e, const request *r, int32_t slot, llama2_event *event) {
   const backend *b = e->x.model->backend;
-  RETURN_IF_FAILED(
-      b->logprobs(e->x.state, slot, event->token, &event->logprob, r->top, e->tops + event->top, &event->n_top));
-  e->n_tops += event->n_top;
-  return LLAMA2_OK;
+  llama2_status status =
+      b->logprobs(e->x.state, slot, event->token, &event->logprob, r->top, e->tops + event->top, &event->n_top);
+  if (status == LLAMA2_OK)
+    e->n_tops += event->n_top;
+  else
+    e->n_events--;
+  return status;
 }
 
 /* Leaving. */
@@ -271,6 +279,7 @@ static void pause(llama2_engine *e, request *r) {
   request_remove(&e->running, r);
   e->n_running--;
   leave_pages(e, r);
+  r->n_rows = 0;
   r->paused++;
   e->state.pauses++;
   request_insert(&e->waiting, r);
@@ -312,12 +321,11 @@ static void take_inbox(llama2_engine *e) {
   request *full = NULL; /* forks of what filled the context */
 
   pthread_mutex_lock(&e->lock);
-  request *list = e->inbox;
-  e->inbox = NULL;
-  e->inbox_end = &e->inbox;
-  for (request *r = list, *next; r; r = next) {
+  while (e->inbox && e->inbox->id <= e->known_id) {
+    request *r = e->inbox;
     const kv_sequence *shared = r->parent ? &r->parent->sequence : NULL;
-    next = r->next;
+    e->inbox = r->next;
+    if (atomic_load(&r->cancelled)) atomic_fetch_add(&e->n_cancelled, 1);
     if (r->parent) be_born(r);
     if (r->n_tokens > e->longest) {
       r->next = full;
@@ -330,6 +338,7 @@ static void take_inbox(llama2_engine *e) {
       request_insert(&e->waiting, r);
     }
   }
+  if (!e->inbox) e->inbox_end = &e->inbox;
   pthread_mutex_unlock(&e->lock);
   for (request *r = full, *next; r; r = next) {
     next = r->next;
@@ -359,6 +368,13 @@ static bool awaits(const llama2_engine *e, const request *r, int32_t found) {
   return false;
 }
 
+/* Pages that those that run will want before long: for the rest of their texts, and one more each. */
+static int32_t promised(const llama2_engine *e) {
+  int32_t pages = e->n_running;
+  for (const request *q = e->running; q; q = q->next) pages += kv_wanted(&e->x.pool, &q->sequence, q->n_tokens);
+  return pages;
+}
+
 typedef enum admission { ADMITTED, AWAITS, NO_ROOM } admission;
 
 static admission admit(llama2_engine *e, request *r) {
@@ -369,8 +385,7 @@ static admission admit(llama2_engine *e, request *r) {
     return AWAITS;
   }
   for (;;) {
-    /* Those that run will want a page each before long. */
-    bool pages = kv_wanted(pool, &r->sequence, r->n_tokens) + e->n_running <= kv_available(pool);
+    bool pages = kv_wanted(pool, &r->sequence, r->n_tokens) + promised(e) <= kv_available(pool);
     if ((pages && e->n_running < e->options.sequences) || e->n_running == 0) break;
     request *last = last_running(e);
     if (last->priority >= r->priority) {
@@ -529,6 +544,9 @@ static void settle(llama2_engine *e, request *r) {
 
 /* false: it was ended early, and nothing of it is done. */
 static bool step_once(llama2_engine *e) {
+  pthread_mutex_lock(&e->lock);
+  atomic_store(&e->draft.cancel, e->interrupted);
+  pthread_mutex_unlock(&e->lock);
   take_inbox(e);
   drop_cancelled(e);
   admit_waiting(e);
@@ -537,12 +555,12 @@ static bool step_once(llama2_engine *e) {
   int32_t n_slots, n_rows = whole ? lay_rows(e, &n_slots) : 0;
   if (n_rows > 0) {
     pthread_mutex_lock(&e->lock);
-    e->rows = n_rows;
+    e->computing = true;
     atomic_store(&e->x.cancel, e->interrupted);
     pthread_mutex_unlock(&e->lock);
     whole = executor_run(&e->x, n_rows, n_slots);
     pthread_mutex_lock(&e->lock);
-    e->rows = 0;
+    e->computing = false;
     pthread_mutex_unlock(&e->lock);
   }
   for (request *r = e->running, *next; r; r = next) {

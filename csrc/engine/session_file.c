@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/file.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 
@@ -37,6 +37,7 @@ static uint64_t model_hash(const llama2_model *m) {
                            c->head_dim, c->vocab_size, c->rope_dim, c->window,  (int32_t)c->rope_halves};
   uint64_t hash = DIGEST_START;
   for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) hash = digest_u64(hash, (uint64_t)shape[i]);
+  hash = digest_bytes(hash, &c->norm_eps, sizeof c->norm_eps);
   return m->backend->fingerprint(m->weights, hash);
 }
 
@@ -135,13 +136,17 @@ static llama2_status check(const llama2_engine *e, const char *path, const file_
                        h->n_pages);
   if (digest_bytes(DIGEST_START, p, file->size - 8) != load_u64(p + file->size - 8))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: its bytes are not those that were written; it is damaged", path);
-  if (h->kv != (uint32_t)e->x.limits.kv || h->page_bytes != e->x.model->backend->page_bytes(e->x.state)) {
+  if (h->kv != (uint32_t)e->x.limits.kv) {
     const char *kind = llama2_dtype_name((int32_t)h->kv);
     return status_fail(LLAMA2_ERR_FORMAT, "%s: its keys and values are %s, expected %s; load the model with that kind",
                        path, kind ? kind : "of an unknown kind", llama2_dtype_name(e->x.limits.kv));
   }
   if (h->model != model_hash(e->x.model))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: saved from another model; load that one, or begin anew", path);
+  uint64_t page_bytes = e->x.model->backend->page_bytes(e->x.state);
+  if (h->page_bytes != page_bytes)
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: pages of %llu bytes, expected %llu; it is damaged", path,
+                       (unsigned long long)h->page_bytes, (unsigned long long)page_bytes);
   uint32_t context = (uint32_t)e->options.session.context, vocab = (uint32_t)e->x.model->config.vocab_size;
   if (h->n_tokens > context)
     return status_fail_sized(LLAMA2_ERR_CONTEXT, h->n_tokens, context,
@@ -177,9 +182,10 @@ llama2_status engine_load(llama2_engine *e, const char *path, int32_t *tokens, i
   llama2_status status = check(e, path, &file, &h);
   kv_sequence sequence = {0};
   if (status == LLAMA2_OK) {
-    sequence.pages = mem_new(h.n_pages, sizeof(int32_t));
+    sequence.pages = mem_new(h.n_pages + 1, sizeof(int32_t));
     if (!sequence.pages)
-      status = status_fail_sized(LLAMA2_ERR_MEMORY, h.n_pages, 0, "%s: no memory for its pages", path);
+      status = status_fail_sized(LLAMA2_ERR_MEMORY, (h.n_pages + 1) * sizeof(int32_t), 0, "%s: no memory for its pages",
+                                 path);
   }
   if (status == LLAMA2_OK) {
     for (uint32_t i = 0; i < h.n_tokens; i++) tokens[i] = load_i32(file.data + HEAD + 4 * (size_t)i);

@@ -136,6 +136,10 @@ void kv_truncate(kv_pool *pool, kv_sequence *sequence, int32_t tokens) {
   assert(tokens >= 0 && tokens <= sequence->length);
   int32_t left = kv_pages_for(tokens), full = tokens / KV_PAGE;
   assert(tokens == 0 || tokens == sequence->length || full >= sequence->n_gone);
+  if (sequence->n_kept > full) {
+    sequence->n_kept = full;
+    sequence->serial = full > 0 ? pool->pages[sequence->pages[full]].before : 0; /* the page before it may be gone */
+  }
   /* From the last on, so that of pages that are kept those further on go first. */
   while (sequence->n_pages > left) {
     int32_t page = sequence->pages[--sequence->n_pages];
@@ -143,10 +147,6 @@ void kv_truncate(kv_pool *pool, kv_sequence *sequence, int32_t tokens) {
   }
   sequence->length = tokens;
   if (tokens == 0) sequence->n_gone = 0;
-  if (sequence->n_kept > full) {
-    sequence->n_kept = full;
-    sequence->serial = full > 0 ? pool->pages[sequence->pages[full - 1]].serial : 0;
-  }
 }
 
 void kv_forget_before(kv_pool *pool, kv_sequence *sequence, int32_t position) {

@@ -72,7 +72,8 @@ int32_t kv_wanted(const kv_pool *pool, const kv_sequence *sequence, int32_t toke
  * need a copy; false, with nothing changed, when there are too few. */
 bool kv_reserve(kv_pool *pool, kv_sequence *sequence, int32_t tokens, kv_copy *copy);
 
-/* Forgets all but the first `tokens` and leaves the pages that this empties. They must not have been given back. */
+/* Forgets all but the first `tokens` and leaves the pages that this empties. Where some were given back, `tokens` is 0, or
+ * no less than what these held. */
 void kv_truncate(kv_pool *pool, kv_sequence *sequence, int32_t tokens);
 
 /* Gives back the pages that lie wholly before `position`. */

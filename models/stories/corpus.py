@@ -13,6 +13,8 @@ and its hero's name: such a pair is in one of the files only.
 
 import argparse
 import hashlib
+import itertools
+import math
 import random
 import re
 import sys
@@ -28,6 +30,8 @@ from plots import PLOTS, SEASON_OF
 from story import Story
 
 HELD_OUT = 25  # one in so many pairs of plot and name
+COMPARED = 500  # stories of a corpus that are told again to see where it comes from
+LONGEST = 10_000  # characters; no story has as many
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,33 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower())
 
 
+def ensure(out: Path, megabytes: float, seed: int) -> None:
+    """Writes the corpus where none is. SystemExit where the one that is there is not what would be written: its first
+    stories are told again, and its size must be right.
+    """
+    path = out / "train.txt"
+    if not path.exists():
+        write(out, megabytes, seed)
+        return
+    size = path.stat().st_size
+    if not megabytes * 1e6 <= size < megabytes * 1e6 + LONGEST:
+        raise SystemExit(f"{path}: {size:,} bytes; expected {megabytes} MB; name another --data, or remove it")
+    first = itertools.islice((told.text for told in stories(seed) if not told.held_out), COMPARED)
+    with path.open(encoding="utf-8") as file:
+        for n, text in enumerate(first, 1):
+            expected = text + "\n\n"
+            found = file.read(len(expected))
+            if found and found != expected:
+                raise SystemExit(
+                    f"{path}: story {n} is not that of seed {seed} and this grammar; name another --data, or remove it"
+                )
+
+
+def read(path: Path) -> list[str]:
+    """The stories of a file that write() has written."""
+    return [story for story in path.read_text(encoding="utf-8").split("\n\n") if story]
+
+
 def write(out: Path, megabytes: float, seed: int) -> dict[str, int]:
     """Writes train.txt of about so many megabytes, and held_out.txt beside it; gives the number of stories of each."""
     out.mkdir(parents=True, exist_ok=True)
@@ -93,13 +124,21 @@ def write(out: Path, megabytes: float, seed: int) -> dict[str, int]:
     return counts
 
 
+def more_than_0(text: str) -> float:
+    """An option's number."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
+    return number
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
         description="Makes a corpus of children's stories.", epilog="example: python corpus.py --out build/stories"
     )
     parser.add_argument("--out", type=Path, default=Path("build/stories"), help="folder to write to (%(default)s)")
-    parser.add_argument("--megabytes", type=float, default=32, help="size of train.txt (%(default)s)")
+    parser.add_argument("--megabytes", type=more_than_0, default=32, help="size of train.txt (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another corpus (%(default)s)")
     parser.add_argument("--show", type=int, metavar="N", help="print N stories instead, and write nothing")
     options = parser.parse_args()

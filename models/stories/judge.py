@@ -5,8 +5,9 @@
 
 lets the model tell 1,000 stories from nothing and asks of each: does it end by itself, does it keep to its hero, does
 it keep to the corpus's words, and is it more than a patchwork of the corpus? The corpus is made anew where it is
-missing, and what is held out from training goes through the same tests beside it. Exits with 1 if a measure is short of
-what is demanded.
+missing, and what is held out from training goes through the same tests beside it. A model that was trained on more than
+this corpus is compared with all of it: --also names the other folders. Exits with 1 if a measure is short of what is
+demanded.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ DEMANDED = {"ended": 0.95, "hero": 0.90, "words": 0.99, "shared": 0.02}  # at le
 _INTRODUCED = re.compile(
     rf"\b(?:{'|'.join(kind.noun for kind in (*KINDS, *CHILDREN))}) (?:named|called|by the name of) ([A-Z][a-z]+)\b"
 )
-_STARTS_WITH_NAME = re.compile(r"^([A-Z][a-z]+) was ")
+_STARTS_WITH_NAME = re.compile(r"^(?:One [a-z]+,? )?(?!There)([A-Z][a-z]+)(?: was|, an?) ")
 _CAPITAL_INSIDE = re.compile(r"(?<![.!?\"\n] )(?<![\"\n])(?<!^)\b[A-Z][a-z]+\b")
 _NOT_NAMES = set(
     """I Monday Tuesday Wednesday Thursday Friday Saturday Sunday Sundays January February March April May June July
@@ -44,20 +45,32 @@ _NOT_NAMES = set(
 )
 
 
-def heroes(text: str) -> tuple[str | None, bool]:
-    """The name that is introduced first, and whether it stays the hero's: it is told of to the end, each other name is
-    introduced too, and no name is given to two.
-    """
+def introduced(text: str) -> list[str]:
+    """The names that a story gives to somebody, in their order."""
     names = _INTRODUCED.findall(text)
     first = _STARTS_WITH_NAME.match(text)
-    if first:
-        names.insert(0, first[1])
+    return [first[1], *names] if first else names
+
+
+def plain_words(training: Sequence[str]) -> set[str]:
+    """The words of a text that are nobody's name in it, in small letters."""
+    names = {name.lower() for text in training for name in introduced(text)}
+    return {word for text in training for word in corpus.words(text)} - names
+
+
+def heroes(text: str, plain: Collection[str] = ()) -> tuple[str | None, bool]:
+    """The name that is introduced first, and whether it stays the hero's: it is told of to the end, each other name is
+    introduced too, and no name is given to two. plain: words that are no names; what else has a capital at the start of
+    a sentence is then taken for a name, as it is inside of one.
+    """
+    names = introduced(text)
     if not names:
         return None, False
     hero = names[0]
     known = set(GIRLS) | set(BOYS)
-    used = {word for word in _CAPITAL_INSIDE.findall(text) if word not in _NOT_NAMES}
-    used |= {word for word in re.findall(r"[A-Z][a-z]+", text) if word in known and word not in _NOT_NAMES}
+    used = set(_CAPITAL_INSIDE.findall(text))
+    used |= {w for w in re.findall(r"[A-Z][a-z]+", text) if w in known or (plain and w.lower() not in plain)}
+    used -= _NOT_NAMES
     end = text[2 * len(text) // 3 :]
     return hero, len(set(names)) == len(names) and used <= set(names) and re.search(rf"\b{hero}\b", end) is not None
 
@@ -110,6 +123,7 @@ class Judge:
         self._numbers: dict[str, int] = {}
         self._runs = np.unique(runs(training, self._numbers))
         self._vocabulary = set(self._numbers)
+        self._plain = plain_words(training)
 
     def shares_a_run(self, text: str) -> bool:
         """Whether RUN words in a row stand in the training text too, the ends of the story left out."""
@@ -128,7 +142,7 @@ class Judge:
             stories=n,
             words_each=words / n,
             ended=sum(ended) / n,
-            hero=sum(heroes(text)[1] for text in texts) / n,
+            hero=sum(heroes(text, self._plain)[1] for text in texts) / n,
             words=1 - sum(len(self.unknown(text)) for text in texts) / words,
             shared=sum(self.shares_a_run(text) for text in texts) / n,
         )
@@ -155,9 +169,12 @@ def foretold(llama: llama2py.Llama, texts: Sequence[str]) -> tuple[float, float]
     return math.exp(loss / tokens), math.exp(loss / words)
 
 
-def read(path: Path) -> list[str]:
-    """The stories of a file that corpus.py has written."""
-    return [story for story in path.read_text(encoding="utf-8").split("\n\n") if story]
+def count(text: str) -> int:
+    """An option's number of stories."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 story or more")
+    return number
 
 
 def main() -> int:
@@ -168,23 +185,37 @@ def main() -> int:
     parser.add_argument("--model", help="a checkpoint (the model in the box)")
     parser.add_argument("--data", type=Path, default=Path("build/stories"), help="folder of the corpus (%(default)s)")
     parser.add_argument(
-        "--megabytes", type=float, default=32, help="size of the corpus where it must be made (%(default)s)"
+        "--also", type=Path, action="append", default=[], help="folder of another corpus that the model has seen"
     )
-    parser.add_argument("--stories", type=int, default=1000, metavar="N", help="how many are told (%(default)s)")
+    parser.add_argument(
+        "--megabytes",
+        type=corpus.more_than_0,
+        default=32,
+        help="size of the corpus (%(default)s)",
+    )
+    parser.add_argument("--stories", type=count, default=1000, metavar="N", help="how many are told (%(default)s)")
     parser.add_argument("--temperature", type=float, default=0.8, help="(%(default)s)")
     parser.add_argument("--top-p", type=float, default=0.9, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the first story (%(default)s)")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print the first N of the stories too")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args()
-    if not (options.data / "train.txt").exists():
-        corpus.write(options.data, options.megabytes, 1)
-    judge = Judge(read(options.data / "train.txt"))
-    held_out = read(options.data / "held_out.txt")
-    with llama2py.Llama(options.model) as llama:
-        texts, ended = sample(llama, options.stories, options.seed, options.temperature, options.top_p)
-        token, word = foretold(llama, held_out)
-        name = str(options.model or llama2py.model_in_the_box())
+    corpus.ensure(options.data, options.megabytes, 1)
+    seen = [folder / "train.txt" for folder in (options.data, *options.also)]
+    for path in seen:
+        if not path.is_file():
+            parser.exit(1, f"judge: {path}: not there; expected a corpus that corpus.py has written\n")
+    held_out = corpus.read(options.data / "held_out.txt")
+    if not held_out:
+        parser.exit(1, f"judge: {options.data}: no story is held out; more --megabytes make some\n")
+    try:
+        with llama2py.Llama(options.model) as llama:
+            texts, ended = sample(llama, options.stories, options.seed, options.temperature, options.top_p)
+            token, word = foretold(llama, held_out)
+            name = str(options.model or llama2py.model_in_the_box())
+    except llama2py.Llama2Error as error:
+        parser.exit(1, f"judge: {error}\n")
+    judge = Judge([text for path in seen for text in corpus.read(path)])
     verdict, control = judge.judge(texts, ended), judge.judge(held_out, [True] * len(held_out))
     if options.json:
         found = {

@@ -13,17 +13,23 @@ The shape follows Llama (Touvron et al., 2023: RMSNorm, rotary embeddings, SwiGL
 """
 
 import argparse
+import bisect
 import csv
+import hashlib
 import io
+import itertools
 import json
 import math
 import os
 import random
+import re
+import struct
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import gguf
 import sentencepiece
 import torch
 from safetensors.torch import save_file
@@ -37,7 +43,21 @@ import corpus
 
 import llama2py
 
+GGUF_NAMES = {
+    "embed_tokens": "token_embd",
+    "norm": "output_norm",
+    "input_layernorm": "attn_norm",
+    "q_proj": "attn_q",
+    "k_proj": "attn_k",
+    "v_proj": "attn_v",
+    "o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "gate_proj": "ffn_gate",
+    "up_proj": "ffn_up",
+    "down_proj": "ffn_down",
+}
 BOS, EOS, IGNORED = 1, 2, -100
+KEPT = 60  # seconds after which what was reached is kept
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,23 @@ class Recipe:
     other_rate: float = 3e-3
     weight_decay: float = 0.05
     seed: int = 1
+    looks: int = 40  # how often the held-out loss is taken
+    held_out: int = 256  # over so many stories
+    minutes: float = math.inf  # spent in training, after which it ends before the epochs do
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What it is trained on, which changes the speed, and the weights only by roundings."""
+
+    device: str
+    products: torch.dtype = torch.bfloat16
+    threads: int | None = None
+    compiled: bool = True
+
+
+# How a trained model goes on (--init): from lower rates that begin to fall at once.
+GOING_ON = Recipe(epochs=0.4, batch_tokens=4096, decay=0.95, matrix_rate=0.01, other_rate=1.5e-3, looks=8, held_out=64)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -161,9 +198,9 @@ class Llama(nn.Module):
         return functional.linear(self.norm(x), self.embed_tokens.weight)
 
 
-def loss_of(model: Llama, rows: Tensor, reduction: str = "mean") -> Tensor:
+def loss_of(model: Llama, rows: Tensor, products: torch.dtype, reduction: str = "mean") -> Tensor:
     """Cross entropy of each next token, in nats; rows: (batch, tokens), padded by IGNORED."""
-    with torch.autocast(rows.device.type, torch.bfloat16):
+    with torch.autocast(rows.device.type, products, enabled=products != torch.float32):
         logits = model(rows[:, :-1].clamp(min=0))
     targets = rows[:, 1:].reshape(-1)
     return functional.cross_entropy(
@@ -172,11 +209,6 @@ def loss_of(model: Llama, rows: Tensor, reduction: str = "mean") -> Tensor:
 
 
 # Text to tokens.
-
-
-def read_stories(path: Path) -> list[str]:
-    """The stories of a file that corpus.py has written."""
-    return [story for story in path.read_text(encoding="utf-8").split("\n\n") if story]
 
 
 def train_tokenizer(stories: list[str], path: Path, vocab_size: int) -> None:
@@ -217,8 +249,20 @@ def batches(stories: list[list[int]], recipe: Recipe, context: int, epoch: int) 
             found.append(batch)
             batch = []
         batch.append(story[: context + 1])
-    found.append(batch)
+    if batch:
+        found.append(batch)
     rng.shuffle(found)
+    return found
+
+
+def steps_of(stories: list[list[int]], recipe: Recipe, context: int) -> list[int]:
+    """How many batches are read of each epoch: all, but of the last the share that recipe.epochs has left for it.
+    Epochs differ by a few, since which stories are packed is drawn anew.
+    """
+    found = []
+    for epoch in range(math.ceil(recipe.epochs)):
+        share = min(1.0, recipe.epochs - epoch)
+        found.append(max(1, round(share * len(batches(stories, recipe, context, epoch)))))
     return found
 
 
@@ -231,6 +275,32 @@ def padded(batch: list[list[int]], device: str) -> Tensor:
 # Training.
 
 
+class Muon(torch.optim.Optimizer):
+    """Nesterov's momentum, made orthogonal by five steps of Newton and Schulz: torch.optim.Muon's, in float32, which
+    machines without products of bfloat16 compute many times as fast.
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float, momentum: float):
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """One step."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                kept = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                kept.lerp_(p.grad, 1 - group["momentum"])
+                x = p.grad.lerp(kept, group["momentum"])
+                wide = x if x.shape[0] <= x.shape[1] else x.T
+                wide = wide / wide.norm().clamp(min=1e-7)
+                for _ in range(5):
+                    square = wide @ wide.T
+                    wide = 3.4445 * wide + (-4.775 * square + 2.0315 * square @ square) @ wide
+                x = wide if x.shape[0] <= x.shape[1] else wide.T
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(x, alpha=-group["lr"] * math.sqrt(max(1, p.shape[0] / p.shape[1])))
+
+
 class Optimizer:
     """Muon for the layers' matrices, AdamW for the embedding and the norms."""
 
@@ -238,7 +308,7 @@ class Optimizer:
         matrices = [p for p in model.layers.parameters() if p.ndim == 2]
         others = [p for p in model.parameters() if all(p is not m for m in matrices)]
         self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=recipe.matrix_rate, weight_decay=recipe.weight_decay, momentum=0.95),
+            Muon(matrices, lr=recipe.matrix_rate, weight_decay=recipe.weight_decay, momentum=0.95),
             torch.optim.AdamW(others, lr=recipe.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rates = [part.param_groups[0]["lr"] for part in self.parts]
@@ -260,20 +330,22 @@ class Optimizer:
             part.load_state_dict(kept)
 
 
-def rate_at(step: int, steps: int, recipe: Recipe) -> float:
-    """The share of the learning rate: up, level, and down to nothing."""
-    up, down = max(1.0, recipe.warmup * steps), recipe.decay * steps
-    return min(1.0, (step + 1) / up, (steps - step) / down)
+def rate_at(step: int, steps: int, spent: float, recipe: Recipe) -> float:
+    """The share of the learning rate: up, level, and down to nothing, which it is at the end of the steps or of the
+    time (spent: in seconds), whichever comes first.
+    """
+    left = min(1 - step / steps, 1 - spent / (60 * recipe.minutes))
+    return max(0.0, min(1.0, (step + 1) / max(1.0, recipe.warmup * steps), left / recipe.decay))
 
 
 @torch.no_grad()
-def held_out_loss(model: Llama, stories: list[list[int]], device: str) -> float:
+def held_out_loss(model: Llama, stories: list[list[int]], machine: Machine) -> float:
     """Nats a token over whole stories."""
     model.eval()
     total, count = 0.0, 0
     for i in range(0, len(stories), 16):
-        rows = padded(stories[i : i + 16], device)
-        total += loss_of(model, rows, "sum").item()
+        rows = padded(stories[i : i + 16], machine.device)
+        total += loss_of(model, rows, machine.products, "sum").item()
         count += int((rows[:, 1:] != IGNORED).sum())
     model.train()
     return total / count
@@ -287,20 +359,21 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def train(
-    stories: list[list[int]], held_out: list[list[int]], s: Shape, recipe: Recipe, out: Path, device: str
-) -> Llama:
+    stories: list[list[int]], held_out: list[list[int]], model: Llama, recipe: Recipe, out: Path, machine: Machine
+) -> None:
     """Trains, or goes on from the last checkpoint in out; keeps log.csv there."""
-    torch.manual_seed(recipe.seed)
-    torch.set_num_threads(os.cpu_count() or 1)
-    model = Llama(s).to(device)
+    torch.set_num_threads(machine.threads or os.cpu_count() or 1)
+    s = model.s
+    model.to(machine.device)
     optimizer = Optimizer(model, recipe)
-    per_epoch = len(batches(stories, recipe, s.context, 0))
-    steps = max(1, round(recipe.epochs * per_epoch))
+    ends = list(itertools.accumulate(steps_of(stories, recipe, s.context)))
+    steps = ends[-1]
     done, seen, spent = 0, 0, 0.0
     checkpoint, log = out / "checkpoint.pt", out / "log.csv"
-    settings = {"shape": asdict(s), "recipe": asdict(recipe)}
+    begun = hashlib.sha256(repr((stories, [p.sum().item() for p in model.parameters()])).encode()).hexdigest()
+    settings = {"shape": asdict(s), "recipe": asdict(recipe), "from": begun}
     if checkpoint.exists():
-        kept = torch.load(checkpoint, map_location=device, weights_only=True)
+        kept = torch.load(checkpoint, map_location=machine.device, weights_only=True)
         if kept["settings"] != settings:
             raise SystemExit(
                 f"{checkpoint}: was made by other settings; expected these: {settings}; remove it to start anew"
@@ -317,34 +390,91 @@ def train(
         torch.save({**state, "step": done, "tokens": seen, "seconds": spent}, buffer)
         write_whole(checkpoint, buffer.getvalue())
 
-    compiled = torch.compile(loss_of, dynamic=True)
-    shown = max(1, steps // 40)
+    compiled = torch.compile(loss_of, dynamic=True) if machine.compiled else loss_of
+    shown = max(1, steps // recipe.looks)
+    kept_at = time.monotonic()
     recent: list[float] = []
+    order: list[list[list[int]]] = []
     with tqdm(total=steps, initial=done, desc="training", unit="step", disable=None) as bar:
-        while done < steps:
+        while done < steps and spent < 60 * recipe.minutes:
             start = time.monotonic()
-            epoch, index = divmod(done, per_epoch)
-            if index == 0 or not recent:
+            epoch = bisect.bisect_right(ends, done)
+            index = done - ([0, *ends][epoch])
+            if index == 0 or not order:
                 order = batches(stories, recipe, s.context, epoch)
-            rows = padded(order[index], device)
-            loss = compiled(model, rows)
+            rows = padded(order[index], machine.device)
+            loss = compiled(model, rows, machine.products)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            rate = rate_at(done, steps, recipe)
+            rate = rate_at(done, steps, spent, recipe)
             optimizer.step(rate)
             recent = [*recent[-49:], loss.item()]
             done, seen = done + 1, seen + rows.numel()
             spent += time.monotonic() - start
             bar.update()
             bar.set_postfix_str(f"loss {sum(recent) / len(recent):.3f}, {seen / spent:,.0f} tok/s", refresh=False)
-            if done % shown == 0 or done == steps:
-                held = held_out_loss(model, held_out[:256], device)
+            ended = done == steps or spent >= 60 * recipe.minutes
+            if done % shown == 0 or ended:
+                held = held_out_loss(model, held_out[: recipe.held_out], machine)
                 with log.open("a", newline="") as file:
                     row = (done, seen, f"{spent:.0f}", f"{rate:.3f}", f"{sum(recent) / len(recent):.4f}", f"{held:.4f}")
                     csv.writer(file, lineterminator="\n").writerow(row)
                 bar.write(f"step {done:,} of {steps:,}: held-out perplexity {math.exp(held):.3f}")
+            if done % shown == 0 or ended or time.monotonic() - kept_at > KEPT:
                 keep()
+                kept_at = time.monotonic()
+
+
+# What is there already.
+
+
+def load(path: Path, tokenizer: Path, s: Shape) -> Llama:
+    """The model of a GGUF file that has this shape, dequantised; its vocabulary is written as a SentencePiece model.
+    SystemExit where the shape is another.
+    """
+    reader = gguf.GGUFReader(path)
+    tensors = {t.name: t for t in reader.tensors}
+    model = Llama(s)
+    for name, p in model.named_parameters():
+        layer = re.match(r"layers\.(\d+)\.(?:self_attn|mlp)?\.?(\w+)", name)
+        theirs = f"blk.{layer[1]}.{GGUF_NAMES[layer[2]]}" if layer else GGUF_NAMES[name.split(".")[0]]
+        tensor = tensors.get(f"{theirs}.weight")
+        found = None if tensor is None else tuple(int(n) for n in reversed(tensor.shape))
+        if tensor is None or found != tuple(p.shape):
+            raise SystemExit(f"{path}: {theirs}.weight is of shape {found}; expected {tuple(p.shape)}")
+        values = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy()).view(p.shape)
+        if theirs.endswith(("attn_q", "attn_k")):  # neighbours are pairs there, halves here
+            values = values.view(-1, s.head_dim // 2, 2, s.dim).transpose(1, 2).reshape(p.shape)
+        with torch.no_grad():
+            p.copy_(values)
+    field = {name.removeprefix("tokenizer.ggml."): f.contents() for name, f in reader.fields.items()}
+    write_tokenizer(tokenizer, field["tokens"], field["scores"], field["token_type"])
     return model
+
+
+def write_tokenizer(path: Path, tokens: list[str], scores: list[float], kinds: list[int]) -> None:
+    """A SentencePiece model as train_tokenizer() makes it, out of its pieces. Written by hand in protobuf's format
+    (sentencepiece_model.proto), of which it needs three messages.
+    """
+
+    def number(value: int) -> bytes:
+        low = value & 0x7F
+        return bytes([low]) if value == low else bytes([low | 0x80]) + number(value >> 7)
+
+    def message(key: int, data: bytes) -> bytes:
+        return number(key << 3 | 2) + number(len(data)) + data
+
+    def integer(key: int, value: int) -> bytes:
+        return number(key << 3) + number(value % 2**64)
+
+    pieces = (
+        message(1, message(1, t.encode()) + number(2 << 3 | 5) + struct.pack("<f", score) + integer(3, int(kind)))
+        for t, score, kind in zip(tokens, scores, kinds, strict=True)
+    )
+    of_trainer = {3: 2, 4: len(tokens), 35: 1, 40: 0, 41: BOS, 42: EOS, 43: -1}  # BPE, falls back to bytes, ids
+    trainer = b"".join(integer(key, value) for key, value in of_trainer.items())
+    normalizer = message(1, b"identity") + integer(3, 1) + integer(4, 0) + integer(5, 1)
+    write_whole(path, b"".join(pieces) + message(2, trainer) + message(3, normalizer))
 
 
 # What comes out.
@@ -398,31 +528,58 @@ def main() -> None:
         "--out", type=Path, default=Path("build/stories/Stories-3.5M"), help="folder to write to (%(default)s)"
     )
     parser.add_argument(
-        "--megabytes", type=float, default=32, help="size of the corpus where it must be made (%(default)s)"
+        "--megabytes",
+        type=corpus.more_than_0,
+        default=32,
+        help="size of the corpus (%(default)s)",
     )
     parser.add_argument(
-        "--epochs", type=float, default=Recipe.epochs, help="how often each story is read (%(default)s)"
+        "--init",
+        type=Path,
+        metavar="GGUF",
+        help="go on from the weights and the vocabulary of this file, at lower rates (a new model and a new tokenizer)",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=corpus.more_than_0,
+        help=f"how often each story is read ({Recipe.epochs}; with --init {GOING_ON.epochs})",
     )
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (%(default)s)"
     )
+    parser.add_argument("--products", choices=("bfloat16", "float32"), default="bfloat16", help="(%(default)s)")
+    parser.add_argument("--threads", type=int, help="(as many as there are cores)")
+    parser.add_argument("--no-compile", action="store_true", help="spare the minutes that torch.compile takes")
     parser.add_argument("--seed", type=int, default=1, help="of the corpus and of the training (%(default)s)")
+    parser.add_argument(
+        "--minutes",
+        type=corpus.more_than_0,
+        default=math.inf,
+        help="end after so many, rates falling to nothing by then",
+    )
     options = parser.parse_args()
-    if not (options.data / "train.txt").exists():
-        corpus.write(options.data, options.megabytes, options.seed)
+    corpus.ensure(options.data, options.megabytes, options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
-    texts = {name: read_stories(options.data / f"{name}.txt") for name in ("train", "held_out")}
-    s, recipe = Shape(), Recipe(epochs=options.epochs, seed=options.seed)
-    tokenizer = options.out / "tokenizer.model"
-    if not tokenizer.exists():
-        train_tokenizer(texts["train"], tokenizer, s.vocab_size)
+    texts = {name: corpus.read(options.data / f"{name}.txt") for name in ("train", "held_out")}
+    s, tokenizer = Shape(), options.out / "tokenizer.model"
+    recipe = replace(GOING_ON if options.init else Recipe(), seed=options.seed, minutes=options.minutes)
+    if options.epochs:
+        recipe = replace(recipe, epochs=options.epochs)
+    torch.manual_seed(recipe.seed)
+    if options.init:
+        model = load(options.init, tokenizer, s)
+    else:
+        model = Llama(s)
+        if not tokenizer.exists():
+            train_tokenizer(texts["train"], tokenizer, s.vocab_size)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
     ids = {name: [[BOS, *row, EOS] for row in processor.encode(text)] for name, text in texts.items()}
-    model = train(ids["train"], ids["held_out"], s, recipe, options.out, options.device)
+    machine = Machine(options.device, getattr(torch, options.products), options.threads, not options.no_compile)
+    train(ids["train"], ids["held_out"], model, recipe, options.out, machine)
     write_folder(model, tokenizer, options.out)
     for kind in ("f32", "q8_0"):
         llama2py.convert(options.out, options.out / f"stories-{kind}.gguf", kind, force=True)
-    held = held_out_loss(model, ids["held_out"], options.device)
+    held = held_out_loss(model, ids["held_out"], machine)
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{options.out}: {parameters:,} parameters, held-out perplexity {math.exp(held):.3f} a token")
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static long checks_passed;
+static _Atomic long checks_passed; /* by any thread */
 
 /* Ends the program, saying where and what, unless `condition` holds. What follows it is printed: a format and values.
  */

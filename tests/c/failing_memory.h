@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 
+#include "llama2.h"
+
 static long fail_at = -1; /* the allocation that fails, counted from 0; -1: none */
 static long allocations;  /* so far */
 static long alive;        /* blocks and mappings that were not given back */

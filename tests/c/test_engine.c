@@ -1,41 +1,10 @@
 /* test_engine: requests that come, fork, are cancelled, paused and guessed ahead at random get what each gets alone, to
- * the bit, and no page is lost; pages that are shared and found again; sessions in files. */
-#include "check.h"
-
-#include <math.h>
-#include <pthread.h>
-#include <unistd.h>
-
-#include "llama2.h"
-#include "model/kv.h"
+ * the bit, and no page is lost; for each kind of keys and values, with and without a sliding window. */
+#include "engine_kit.h"
 
 #define VOCAB 40
 #define CONTEXT 96
 #define REQUESTS 48
-
-static void check_status(llama2_status status) {
-  CHECK_THAT(status == LLAMA2_OK, "%s", llama2_last_error()->message);
-}
-
-/* A model of random weights. */
-static llama2_model *make_model(int32_t dim, int32_t layers, float scale) {
-  const int32_t hidden = 24, heads = 2, kv_heads = 1, head = dim / heads;
-  const int32_t header[7] = {dim, hidden, layers, heads, kv_heads, VOCAB, CONTEXT};
-  size_t per_layer = (size_t)(2 * dim + dim * dim * 2 + 2 * dim * head * kv_heads + 3 * dim * hidden);
-  size_t n = (size_t)(VOCAB * dim + dim) + (size_t)layers * per_layer + (size_t)(CONTEXT * head);
-  unsigned char *file = aligned(sizeof header + n * sizeof(float));
-  memcpy(file, header, sizeof header);
-  float *weights = (float *)(file + sizeof header);
-  for (size_t i = 0; i < n; i++) weights[i] = random_float() * scale;
-  char path[256];
-  write_file(path, file, sizeof header + n * sizeof(float));
-  llama2_model_options options = llama2_model_defaults();
-  llama2_model *model;
-  check_status(llama2_model_load(path, &options, NULL, &model));
-  unlink(path);
-  free(file);
-  return model;
-}
 
 /* How often what the courses are for came about. */
 static long paused, cached, drafted, accepted, forks;
@@ -55,12 +24,13 @@ typedef struct expected {
 } expected;
 
 /* What the request gets alone, from a session. */
-static void check_alone(const llama2_model *model, const expected *e, llama2_end end) {
+static void check_alone(const llama2_model *model, int32_t kv, const expected *e, llama2_end end) {
   llama2_session_options options = llama2_session_defaults();
   llama2_session *session;
   int32_t drawn[CONTEXT + 1], n = 0;
   options.batch = 1 + (int32_t)random_below(20);
   options.threads = 1;
+  options.kv = kv;
   check_status(llama2_session_new(model, &options, &session));
   float *logits = aligned((size_t)e->n_prompt * VOCAB * sizeof(float));
   check_status(llama2_session_eval(session, e->prompt, e->n_prompt, logits));
@@ -189,7 +159,7 @@ static void run_course(const llama2_model *model, const llama2_model *draft, int
         e->done = true;
         e->cancelled = event->end == LLAMA2_END_CANCELLED;
         ended++;
-        check_alone(model, e, (llama2_end)event->end);
+        check_alone(model, kv, e, (llama2_end)event->end);
         CHECK(event->accepted <= event->drafted);
         paused += event->paused, cached += event->cached, drafted += event->drafted, accepted += event->accepted;
       } else if (event->index < e->n_prompt) {
@@ -212,17 +182,23 @@ static void run_course(const llama2_model *model, const llama2_model *draft, int
   llama2_engine_free(engine);
 }
 
-static void test_courses(void) {
-  llama2_model *model = make_model(16, 2, 0.4f), *draft = make_model(8, 1, 0.4f);
-  for (int i = 0; i < 60; i++) run_course(model, i % 3 ? NULL : i % 2 ? model : draft, LLAMA2_F32);
-  CHECK_THAT(paused > 100 && cached > 1000 && forks > 100 && accepted > 1000 && drafted > accepted,
-             "%ld pauses, %ld tokens found, %ld forks, %ld of %ld guesses right", paused, cached, forks, accepted,
-             drafted);
+static void test_courses(int32_t kv, int32_t window, int n) {
+  const shape large = {16, 2, VOCAB, CONTEXT, window, 0.4f, 1e-5f}, small = {8, 1, VOCAB, CONTEXT, 0, 0.4f, 1e-5f};
+  llama2_model *model = make_model(&large), *draft = make_model(&small);
+  for (int i = 0; i < n; i++) run_course(model, i % 3 ? NULL : i % 2 ? model : draft, kv);
   llama2_model_free(draft);
   llama2_model_free(model);
 }
 
 int main(void) {
-  test_courses();
+  test_courses(LLAMA2_F32, 0, 24);
+  test_courses(LLAMA2_F16, 0, 9);
+  test_courses(LLAMA2_Q8_0, 0, 9);
+  test_courses(LLAMA2_F32, 7, 9);
+  test_courses(LLAMA2_F16, 16, 9);
+  test_courses(LLAMA2_Q8_0, 33, 9);
+  CHECK_THAT(paused > 100 && cached > 1000 && forks > 100 && accepted > 1000 && drafted > accepted,
+             "%ld pauses, %ld tokens found, %ld forks, %ld of %ld guesses right", paused, cached, forks, accepted,
+             drafted);
   return checks_end("test_engine");
 }

@@ -41,6 +41,8 @@ FORMATS = {
 U32, F32, STR, LIST = Type.UINT32, Type.FLOAT32, Type.STRING, Type.ARRAY
 SMALL = Shape(dim=8, hidden_dim=12, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=6, context=16)
 
+SESSION_PAGE = 576  # bytes of a page of the model in session.c
+
 Files = Iterator[tuple[str, bytes]]
 
 
@@ -285,9 +287,23 @@ def tokenizer_files() -> Files:
         yield f"tokenizer-{n}.bin", b"".join(data for _, data in checkpoints.tokenizer_parts(tokens))
 
 
+def session_files() -> Files:
+    """Of the model in session.c, which puts in what it hashes to, what a page takes, and the hash at the end."""
+    for n_tokens, n_pages in ((0, 0), (7, 0), (16, 1), (40, 2), (64, 4)):
+        tokens = [(3 * i + i * i // 7) % 5 for i in range(n_tokens)]
+        head = b"llama2py" + struct.pack("<IIQQIIQ", 1, 1, 0, 0, n_tokens, n_pages, 0)
+        padded = struct.pack(f"<{n_tokens + n_tokens % 2}i", *tokens, *[0] * (n_tokens % 2))
+        values = np.random.default_rng(n_tokens).normal(size=n_pages * SESSION_PAGE // 2).astype("<f2")
+        yield f"tokens-{n_tokens}", head + padded + values.tobytes() + bytes(8)
+
+
 def main() -> None:
     total = 0
-    for target, files in (("checkpoint", checkpoint_files()), ("tokenizer", tokenizer_files())):
+    for target, files in (
+        ("checkpoint", checkpoint_files()),
+        ("session", session_files()),
+        ("tokenizer", tokenizer_files()),
+    ):
         folder = FOLDER / target
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():

@@ -13,7 +13,6 @@ from typing import Any
 import checkpoints
 import pytest
 from checkpoints import SHAPES
-from conftest import ROOT
 from fake_hub import COMMIT, TOKEN, FakeHub, Repository
 from folders import write_folder
 
@@ -113,7 +112,7 @@ class Caller:
         return self.run("-m", "llama2py", *argv, **env)
 
     def run(self, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
-        environment = self.served.env(self.home, PYTHONPATH=str(ROOT), **env)
+        environment = self.served.env(self.home, **env)
         command = [sys.executable, *argv]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import math
 import random
 from pathlib import Path
+from typing import Any
 
 import corpus
 import judge
@@ -58,12 +61,21 @@ def test_pronouns_are_those_of_the_name() -> None:
 
 def test_plots_and_names_are_held_out_together(tmp_path: Path) -> None:
     counts = corpus.write(tmp_path, 0.5, 3)
-    train, held_out = (judge.read(tmp_path / f"{name}.txt") for name in ("train", "held_out"))
+    train, held_out = (corpus.read(tmp_path / f"{name}.txt") for name in ("train", "held_out"))
     assert (len(train), len(held_out)) == (counts["train"], counts["held_out"])
     source = list(itertools.islice(corpus.stories(3), len(train) + len(held_out)))
     kept = {(t.plot, t.hero) for t in source if t.held_out}
     assert kept and not kept & {(t.plot, t.hero) for t in source if not t.held_out}
     assert held_out == [t.text for t in source if t.held_out]
+
+
+def test_another_corpus_is_refused(tmp_path: Path) -> None:
+    corpus.ensure(tmp_path, 0.2, 3)
+    corpus.ensure(tmp_path, 0.2, 3)
+    with pytest.raises(SystemExit, match=r"train\.txt: story 1 is not that of seed 4"):
+        corpus.ensure(tmp_path, 0.2, 4)
+    with pytest.raises(SystemExit, match=r"train\.txt: 2\d\d,\d\d\d bytes; expected 0\.3 MB"):
+        corpus.ensure(tmp_path, 0.3, 3)
 
 
 # The judge.
@@ -81,6 +93,39 @@ def test_the_judge_finds_a_hero_who_changes(told: list[corpus.Told]) -> None:
         assert not judge.heroes(t.text[:half] + t.text[half:].replace(t.hero, others[0]))[1]
     assert judge.heroes("The sun was shining.") == (None, False)
     assert not judge.heroes("Once there was a fox named Ada. Ada met a hare named Ada. Ada slept.")[1]
+    assert judge.heroes("One day Zanzibo, a fox, woke. It rained. Zanzibo slept.") == ("Zanzibo", True)
+
+
+def test_the_judge_finds_a_made_up_name_that_drifts(told: list[corpus.Told]) -> None:
+    plain = judge.plain_words([t.text for t in told])
+    assert "the" in plain and not {"ada", "ben"} & plain
+    for t in told[:200]:
+        assert judge.heroes(t.text, plain) == (t.hero, True), t.text
+    kept = "There was a fox named Zanzibo. Zanzibo ran. The rain fell. Zanzibo slept. {} woke. At night Zanzibo slept."
+    assert judge.heroes(kept.format("Zanzibo"), plain) == ("Zanzibo", True)
+    assert judge.heroes(kept.format("Zanzon"), plain) == ("Zanzibo", False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--stories", "0"], "argument --stories: 0: expected 1 story or more"),
+        (["--megabytes", "0"], "argument --megabytes: 0: expected a number above 0"),
+        (["--model", "missing.gguf"], "judge: missing.gguf: "),
+        (["--also", "missing"], "judge: missing/train.txt: not there; "),
+        (["--temperature", "-1", "--stories", "1"], "judge: "),
+    ],
+)
+def test_the_judge_says_what_is_wrong(
+    options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if options[0] != "--megabytes":
+        options = [*options, "--megabytes", "0.3"]
+    monkeypatch.setattr("sys.argv", ["judge", "--data", str(tmp_path), *options])
+    with pytest.raises(SystemExit) as caught:
+        judge.main()
+    assert caught.value.code in (1, 2)
+    assert said in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_judge_finds_what_was_copied(judging: judge.Judge, told: list[corpus.Told]) -> None:
@@ -181,3 +226,66 @@ def test_every_type_tells_a_story(name: str, typed: dict[str, Path]) -> None:
         texts, ended = judge.sample(llama, 10, 0, 0.5, 0.9)
     assert np.mean(ended) >= 0.9
     assert np.mean([judge.heroes(text)[1] for text in texts]) >= (0.7 if name == "q2_k" else 0.9), texts
+
+
+# The trainer, where what it needs is installed.
+
+
+@pytest.fixture(scope="module")
+def train() -> Any:
+    for needed in ("torch", "safetensors", "sentencepiece", "gguf"):
+        pytest.importorskip(needed)
+    return importlib.import_module("train")
+
+
+def test_each_epoch_has_its_own_number_of_steps(train: Any) -> None:
+    rng = random.Random(1)
+    stories = [[1] * rng.randrange(20, 500) for _ in range(400)]
+    for epochs in (0.4, 1.0, 2.5, 7.0):
+        recipe = train.Recipe(epochs=epochs)
+        found = train.steps_of(stories, recipe, 512)
+        each = [len(train.batches(stories, recipe, 512, epoch)) for epoch in range(math.ceil(epochs))]
+        assert found[:-1] == each[:-1] and 1 <= found[-1] <= each[-1]
+        assert found[-1] == round((epochs - len(each) + 1) * each[-1])
+    assert len(set(each)) > 1  # or nothing was tested
+
+
+def test_rates_end_with_the_steps_or_the_time(train: Any) -> None:
+    recipe = train.Recipe(minutes=10)
+    rates = [train.rate_at(step, 1000, 0, recipe) for step in range(1000)]
+    assert rates[0] < rates[19] == rates[500] == 1 and 0 < rates[999] < 0.01
+    assert train.rate_at(500, 1000, 590, recipe) < 0.05 and train.rate_at(500, 1000, 700, recipe) == 0
+    assert train.rate_at(500, 1000, 1e9, train.Recipe()) == 1
+
+
+def test_muon_is_that_of_torch(train: Any) -> None:
+    torch = train.torch
+
+    torch.manual_seed(1)
+    for shape in ((48, 32), (32, 48), (32, 32)):
+        start, ours, theirs = torch.randn(shape), *(torch.nn.Parameter(torch.zeros(shape)) for _ in range(2))
+        settings = {"lr": 0.02, "weight_decay": 0.05, "momentum": 0.95}
+        steppers = [train.Muon([ours], **settings), torch.optim.Muon([theirs], **settings)]
+        for p in (ours, theirs):
+            p.data.copy_(start)
+        for _ in range(3):
+            grad = torch.randn(shape)
+            for p, stepper in zip((ours, theirs), steppers, strict=True):
+                p.grad = grad.clone()
+                stepper.step()
+        assert (ours - theirs).norm() < 0.02 * (start - theirs).norm()
+
+
+def test_what_is_loaded_is_the_model_in_the_box(train: Any, tmp_path: Path, told: list[corpus.Told]) -> None:
+    box = Path(llama2py.model_in_the_box())
+    model = train.load(box, tmp_path / "tokenizer.model", train.Shape())
+    train.write_folder(model, tmp_path / "tokenizer.model", tmp_path / "folder")
+    llama2py.convert(tmp_path / "folder", tmp_path / "loaded.gguf", "f32")
+    quantize(box, tmp_path / "box.gguf", "f32")
+    with Llama(tmp_path / "loaded.gguf") as loaded, Llama(tmp_path / "box.gguf") as expected:
+        for text in (told[0].text, "Zoë! 12 snails\nsaid  nothing."):
+            ids = expected.tokenize(text, eos=True)
+            assert loaded.tokenize(text, eos=True) == ids
+            assert np.array_equal(loaded.logits(ids), expected.logits(ids))
+    with pytest.raises(SystemExit, match=r"token_embd\.weight is of shape \(2048, 256\); expected \(2048, 128\)"):
+        train.load(box, tmp_path / "other.model", train.Shape(dim=128, n_heads=2))
