@@ -91,7 +91,8 @@ def pull(name: str, *, include: str | Sequence[str] = (), revision: str | None =
     include: patterns such as "*Q4_K_M*", in either case; files of which one matches are taken instead.
     revision: a branch, tag or commit; None takes what the name says, or main.
 
-    A download that breaks off goes on where it was, a few times. A file appears under its name when it is whole.
+    A download that breaks off goes on where it was (huggingface_hub 2.4 does so, 1.0 when it is called again). A file
+    appears under its name when it is whole.
     Without a network, what is in the cache is given, if it is all there.
     """
     asked = _parse(name, include, revision)
@@ -383,7 +384,7 @@ def _failure(hub: Any, asked: _Asked, error: Exception) -> Llama2Error:
         cache = hub.constants.HF_HUB_CACHE
         return HubError(f"{asked.name}: not in the cache, {cache}, and HF_HUB_OFFLINE is set; unset it, or pull before")
     if _is_out_of_reach(hub, error):
-        return HubError(f"{asked.repo}: cannot reach {site}: {said}; check the network")
+        return HubError(f"{asked.repo}: cannot reach {site}: {said}; check the network and try again")
     failure = HubError(f"{asked.repo}: cannot pull: {said}")
     failure.errno = error.errno if isinstance(error, OSError) else None
     return failure
