@@ -20,6 +20,8 @@ from llama2py.errors import (
     DeviceError,
     FileError,
     FileMissingError,
+    HubError,
+    HubMissingError,
     InsufficientMemoryError,
     InvalidArgumentError,
     Llama2Error,
@@ -29,6 +31,7 @@ from llama2py.errors import (
     TextError,
     TokenizerError,
 )
+from llama2py.hub import Pulled, pull
 from llama2py.info import (
     ArrayInfo,
     Contents,
@@ -65,6 +68,8 @@ __all__ = [
     "FileError",
     "FileMissingError",
     "FinishReason",
+    "HubError",
+    "HubMissingError",
     "InsufficientMemoryError",
     "InvalidArgumentError",
     "Limits",
@@ -75,6 +80,7 @@ __all__ = [
     "PackageMissingError",
     "Perplexity",
     "Plan",
+    "Pulled",
     "QuantizeResult",
     "QuantizedTensor",
     "Result",
@@ -97,6 +103,7 @@ __all__ = [
     "model_in_the_box",
     "perplexity",
     "plan",
+    "pull",
     "quantize",
 ]
 

@@ -10,6 +10,8 @@ __all__ = [
     "DeviceError",
     "FileError",
     "FileMissingError",
+    "HubError",
+    "HubMissingError",
     "InsufficientMemoryError",
     "InvalidArgumentError",
     "Llama2Error",
@@ -60,6 +62,14 @@ class FileMissingError(FileError, FileNotFoundError):
 
 class TargetExistsError(FileError, FileExistsError):
     """There is a file of that name already, and it was not asked to replace it."""
+
+
+class HubError(FileError):
+    """What is on the Hugging Face Hub cannot be had: no network, no right to it, no room for it."""
+
+
+class HubMissingError(HubError, FileMissingError):
+    """The Hub has no such repository, revision or file."""
 
 
 class CheckpointError(Llama2Error):
