@@ -438,7 +438,7 @@ def test_limits_of_tests(shape: Shape, tmp_path: Path, monkeypatch: pytest.Monke
     made.measure_limits()
     # Rows are padded for vectors, so the bytes are those of the plan; here only what is left out is at stake.
     read = made.info.weight_bytes * (layers + classifier) / made.info.parameters
-    kv = 4 * 2 * shape.kv_dim * shape.n_layers
+    kv = llama2py.plan(path, pool=shape.context).kv / shape.context
     for test, expected, by in (
         (prompt, 1e9 / (2 * (layers + classifier / 8)), "f32"),
         (decode, 1e9 / (read + kv * 3), "read"),
