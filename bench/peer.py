@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.common import BenchError
-from llama2py._bench import Task, steady
+from llama2py._bench_runs import Task, steady
 
 PROGRAM = Path(__file__).with_name("llama_cpp_peer.py")
 

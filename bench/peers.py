@@ -34,8 +34,8 @@ import llama2py
 from bench.common import FOLDER, BenchError, spread
 from bench.models import MODELS, Model, make_file
 from bench.peer import LlamaCpp
-from llama2py._bench import Bench, Task
-from llama2py._bench_runs import Hit
+from llama2py._bench import Bench
+from llama2py._bench_runs import Hit, Task
 from llama2py._cmd_bench import aligned, limits_table, other_tables
 
 KV = "f16"

@@ -35,7 +35,7 @@ from llama2py.info import ModelInfo, plan
 from llama2py.limits import Limits, measure_limits
 from llama2py.tokenizer import Tokenizer
 
-__all__ = ["Bench", "Task", "best", "processor", "steady"]
+__all__ = ["Bench", "best", "engine_logits", "processor"]
 
 CHECKED_TOKENS = 8
 SCALAR_WORK = 10**9  # parameters times tokens that the scalar kernels are asked for: some seconds
@@ -106,8 +106,8 @@ class Bench:
         self._places: dict[tuple[bool, int, int], Prompts | Batches] = {}
         for draws, threads, depth in dict.fromkeys(map(_place, tests)):
             here = [test for test in tests if _place(test) == (draws, threads, depth)]
-            kind = Batches if draws else Prompts
-            self._places[draws, threads, depth] = kind(self._model, self.info.vocab_size, here, kv)
+            where = self._model, self.info.vocab_size, here, kv
+            self._places[draws, threads, depth] = Batches(*where, room) if draws else Prompts(*where)
         self.hits = [Hit(self._model, self.info.vocab_size, tokens, threads, kv) for tokens, threads in hits]
         self._threads = dict.fromkeys([*self.limits, *(threads for *_, threads in (*hits, *lookups))])
         start = self._start() if lookups else START

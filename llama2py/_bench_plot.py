@@ -14,6 +14,7 @@ __all__ = ["check_figure", "save_figure", "saved"]
 # Okabe and Ito's, which all eyes can tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKS = "os^Dv<>"
+KINDS = ("png", "svg", "pdf")
 
 
 def saved(path: str, write: Callable[[str], object]) -> None:
@@ -32,17 +33,15 @@ def saved(path: str, write: Callable[[str], object]) -> None:
 
 
 def _canvas(path: str) -> tuple[Any, Any]:
+    if _kind(path) not in KINDS:
+        raise InvalidArgumentError(f"{path}: a figure cannot be of that kind; expected a name in .png, .svg or .pdf")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError:
         raise PackageMissingError("a figure takes matplotlib; pip install 'llama2py[plot]'") from None
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    kinds = canvas.get_supported_filetypes()
-    if _kind(path) not in kinds:
-        raise InvalidArgumentError(f"{path}: a figure cannot be of that kind; expected a name in .png, .svg or .pdf")
-    return figure, canvas
+    return figure, FigureCanvasAgg(figure)
 
 
 def _kind(path: str) -> str:

@@ -104,13 +104,22 @@ class _Engine:
     """An engine, and what its requests drew so far."""
 
     def __init__(
-        self, model: _core.Model, *, context: int, sequences: int, threads: int, kv: str | None, rows: int = MOST_ROWS
+        self,
+        model: _core.Model,
+        needs: int,
+        *,
+        threads: int,
+        kv: str | None,
+        sequences: int = 1,
+        context: int | None = None,
+        rows: int = MOST_ROWS,
     ) -> None:
+        """needs: tokens of each sequence. context: None takes these."""
         # A page for what each draws, and one for what it drew the last time, until that is found to be the same.
-        pages = sequences * (-(-context // _core.PAGE) + 2)
+        pages = sequences * (-(-needs // _core.PAGE) + 2)
         self.core = _core.Engine(
             model,
-            context=context,
+            context=context or needs,
             batch=rows,
             threads=threads,
             kv=kv,
@@ -162,7 +171,7 @@ class _Engine:
 def engine_logits(model: _core.Model, tokens: list[int], threads: int, kv: str | None) -> npt.NDArray[np.float32]:
     """After each token, as an engine computes them: (tokens, vocab_size)."""
     logits = np.empty((len(tokens), model.describe()["vocab_size"]), dtype=np.float32)
-    engine = _Engine(model, context=len(tokens), sequences=1, threads=threads, kv=kv)
+    engine = _Engine(model, len(tokens), threads=threads, kv=kv)
     engine.core.submit(_core.Asked(tokens, 0, _core.Sampling(0.0, 1.0, 1), [], logits=logits))
     engine.finish()
     engine.core.close()
@@ -173,19 +182,25 @@ class Batches:
     """Sequences at a depth, of which so many as a test asks for are decoded together. Each has a text of its own before
     it, which is read when it is first decoded, and kept."""
 
-    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Task], kv: str | None) -> None:
+    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Task], kv: str | None, room: int) -> None:
+        """room: the model's context, which is also the most rows that a step can have."""
         self.tests = list(tests)
         most = max(test.batch for test in tests)
-        context = max(test.needs for test in tests)
+        needs = max(test.needs for test in tests)
         self._depth = max(1, tests[0].depth)
-        self._texts = [_text(vocab_size, self._depth, which) for which in range(most)]
         # Of each text some tokens of a page may not be found, and all are to begin with the same step.
-        rows = max(MOST_ROWS, most * _core.PAGE)
-        self._engine = _Engine(model, context=context, sequences=most, threads=tests[0].threads, kv=kv, rows=rows)
-        if self._engine.core.sequences < most:
+        unread = min(self._depth, _core.PAGE)
+        rows = max(MOST_ROWS, most * unread)
+        size: dict[str, Any] = {"context": min(room, max(needs, rows)), "rows": rows, "sequences": most}
+        self._engine = _Engine(model, needs, threads=tests[0].threads, kv=kv, **size)
+        together = min(self._engine.core.sequences, room // unread)
+        if together < most:
+            self.close()
             raise InvalidArgumentError(
-                f"--batch is {most}; an engine decodes at most {self._engine.core.sequences} sequences at once"
+                f"--batch is {most}; with a context of {room}, at most {together} sequences are decoded together at "
+                f"depth {tests[0].depth}"
             )
+        self._texts = [_text(vocab_size, self._depth, which) for which in range(most)]
 
     def alone(self, which: int, tokens: int) -> list[int]:
         """What one of the sequences draws while there is no other."""
@@ -233,9 +248,9 @@ class Hit:
     def __post_init__(self) -> None:
         if self.tokens < 1:
             raise InvalidArgumentError(f"--hit is {self.tokens}; expected at least 1 token")
-        context = self.tokens + HIT_DRAWS
+        needs = self.tokens + HIT_DRAWS
         # Two sequences: the one of this round, while what is left of the one before goes.
-        self._engine = _Engine(self.model, context=context, sequences=2, threads=self.threads, kv=self.kv)
+        self._engine = _Engine(self.model, needs, threads=self.threads, kv=self.kv, sequences=2)
         self._read = 0
 
     @property
@@ -300,9 +315,7 @@ class Lookup:
             raise InvalidArgumentError(f"--speculate is {self.ahead}; expected 1 to {_core.SPECULATE_MOST} tokens")
         if self.tokens < 2:
             raise InvalidArgumentError(f"--speculate draws {self.tokens} tokens; expected at least 2 of --decode")
-        context = Lookup.needs(self.tokens)
-        rows = max(MOST_ROWS, self.ahead + 1)
-        self._engine = _Engine(self.model, context=context, sequences=1, threads=self.threads, kv=self.kv, rows=rows)
+        self._engine = _Engine(self.model, Lookup.needs(self.tokens), threads=self.threads, kv=self.kv)
         self.drafted = self.accepted = 0
         self._prompt: list[int] = []
 
