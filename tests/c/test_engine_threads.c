@@ -104,9 +104,9 @@ static void run_callers(const llama2_model *model, const llama2_model *draft, in
 
 static void *interrupt_often(void *context) {
   (void)context;
-  while (!atomic_load(&shared.over)) {
+  for (useconds_t wait = 200; !atomic_load(&shared.over); wait += 200) { /* so that steps of any length get done */
     llama2_engine_interrupt(shared.engine);
-    usleep(200);
+    usleep(wait);
   }
   return NULL;
 }

@@ -33,6 +33,7 @@ static bytes read_whole(const char *name) {
 }
 
 static void write_whole(const char *name, const void *data, size_t n) {
+  unlink(name); /* or some file systems wait for the disk */
   FILE *file = fopen(name, "wb");
   CHECK_THAT(file && fwrite(data, 1, n, file) == n && fclose(file) == 0, "cannot write %s", name);
 }
