@@ -213,7 +213,7 @@ def measure(options: argparse.Namespace, model: Model, kind: str) -> Pair:
         path,
         [replace(test, threads=options.threads) for test in tests],
         hits=[(options.hit, options.threads)] if options.hit else [],
-        lookups=[(options.speculate, model.prompt // 4, options.threads)] if options.speculate else [],
+        lookups=[(options.speculate, model.decode, options.threads)] if options.speculate else [],
         kv=KV,
     )
     pair = Pair(model, kind, bench, [])

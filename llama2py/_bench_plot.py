@@ -15,6 +15,7 @@ __all__ = ["check_figure", "save_figure", "saved"]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKS = "os^Dv<>"
 KINDS = ("png", "svg", "pdf")
+TICKS = (1, 2, 5)  # first digits of what is written at the axis
 
 
 def saved(path: str, write: Callable[[str], object]) -> None:
@@ -40,7 +41,7 @@ def _canvas(path: str) -> tuple[Any, Any]:
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError:
         raise PackageMissingError("a figure takes matplotlib; pip install 'llama2py[plot]'") from None
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    figure = Figure(figsize=(11, 6), layout="constrained")
     return figure, FigureCanvasAgg(figure)
 
 
@@ -101,7 +102,8 @@ def _lines(
 
 def _panel(axes: Any, lines: dict[str, list[dict[str, Any]]], across: str, label: str) -> None:
     for i, (name, rows) in enumerate(lines.items()):
-        colour, mark = COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)]
+        n = len(COLOURS)
+        colour, mark = COLOURS[i % n], MARKS[(i + i // n) % n]  # the same colour never has the same mark
         at, rates = [row[across] for row in rows], [row["tokens_per_second"] for row in rows]
         below = [row["tokens_per_second"] - row["least"] for row in rows]
         above = [row["greatest"] - row["tokens_per_second"] for row in rows]
@@ -109,9 +111,11 @@ def _panel(axes: Any, lines: dict[str, list[dict[str, Any]]], across: str, label
         limits = [row["limit_tokens_per_second"] for row in rows]
         axes.plot(at, limits, color=colour, linestyle="--", marker="_", linewidth=1)
     axes.set_xlabel(label)
-    axes.set_ylabel("tokens per second")
+    axes.set_ylabel("tokens per second (logarithmic)")
+    axes.set_yscale("log")
+    for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        axis(lambda value, _: f"{value:,.10g}" if int(f"{value:e}"[0]) in TICKS else "")
     axes.set_xticks(sorted({row[across] for rows in lines.values() for row in rows}))
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
+    axes.grid(alpha=0.3, which="both")
     if lines:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
