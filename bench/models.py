@@ -53,7 +53,7 @@ MODELS = {
     "llama1B": Model(
         "llama1B",
         checkpoints.Shape(
-            2048, 5632, n_layers=22, n_heads=32, n_kv_heads=4, vocab_size=32000, context=2048, shared=False
+            2048, 5632, n_layers=22, n_heads=32, n_kv_heads=4, vocab_size=32000, context=4096, shared=False
         ),
         ("f16", "q8_0", "q4_0", "q4_k_m"),
         prompt=512,

@@ -13,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.common import BenchError
-from llama2py._bench import Task, steady
+from llama2py._bench_runs import Task, steady
 
 PROGRAM = Path(__file__).with_name("llama_cpp_peer.py")
+
+
+def _rows(texts: list[str]) -> npt.NDArray[np.float32]:
+    return np.stack([np.frombuffer(base64.b64decode(text), np.float32) for text in texts])
 
 
 class LlamaCpp:
@@ -66,17 +70,27 @@ class LlamaCpp:
 
     def seconds(self, test: Task) -> float:
         """How long a test takes, once."""
-        return float(self._ask("seconds", draws=test.draws, tokens=test.tokens, depth=test.depth)["seconds"])
+        asked = {"draws": test.draws, "tokens": test.tokens, "depth": test.depth, "batch": test.batch}
+        return float(self._ask("seconds", **asked)["seconds"])
+
+    def hit(self, tokens: int) -> tuple[float, float]:
+        """Seconds to the first token of a prompt that is kept, and of one that is not."""
+        answer = self._ask("hit", tokens=tokens)
+        return float(answer["hit"]), float(answer["read"])
 
     def rate(self, test: Task) -> float:
         """Tokens per second."""
-        return test.tokens / steady(lambda: self.seconds(test))
+        return test.computed / steady(lambda: self.seconds(test))
 
     def logits(self, tokens: list[int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Those after each token, computed one by one, and those after the last, computed at once."""
         answer = self._ask("logits", tokens=tokens)
-        rows = [np.frombuffer(base64.b64decode(row), np.float32) for row in (*answer["rows"], answer["batch"])]
-        return np.stack(rows[:-1]), rows[-1]
+        rows = _rows([*answer["rows"], answer["batch"]])
+        return rows[:-1], rows[-1]
+
+    def together(self, texts: list[list[int]]) -> npt.NDArray[np.float32]:
+        """Those after the last token of each of some texts of one length, computed side by side."""
+        return _rows(self._ask("together", texts=texts)["rows"])
 
     def close(self) -> None:
         """Ends the process."""

@@ -20,14 +20,18 @@ from llama2py.errors import (
     DeviceError,
     FileError,
     FileMissingError,
+    HubError,
+    HubMissingError,
     InsufficientMemoryError,
     InvalidArgumentError,
     Llama2Error,
     NumericError,
+    PackageMissingError,
     TargetExistsError,
     TextError,
     TokenizerError,
 )
+from llama2py.hub import Pulled, pull
 from llama2py.info import (
     ArrayInfo,
     Contents,
@@ -64,6 +68,8 @@ __all__ = [
     "FileError",
     "FileMissingError",
     "FinishReason",
+    "HubError",
+    "HubMissingError",
     "InsufficientMemoryError",
     "InvalidArgumentError",
     "Limits",
@@ -71,8 +77,10 @@ __all__ = [
     "Llama2Error",
     "ModelInfo",
     "NumericError",
+    "PackageMissingError",
     "Perplexity",
     "Plan",
+    "Pulled",
     "QuantizeResult",
     "QuantizedTensor",
     "Result",
@@ -95,6 +103,7 @@ __all__ = [
     "model_in_the_box",
     "perplexity",
     "plan",
+    "pull",
     "quantize",
 ]
 

@@ -460,6 +460,7 @@ class Session:
         self.context = int(options.context)
         self.batch = int(options.batch)
         self.threads = int(options.threads)
+        self.kv = _string(lib.llama2_dtype_name(options.kv)).lower()
 
     def close(self) -> None:
         """Frees the session; nothing may be computing on it."""
@@ -556,6 +557,7 @@ class Event(NamedTuple):
     began: float
     seconds: float
     top: tuple[tuple[int, float], ...]
+    message: str  # what was wrong, where its end is END_NUMERIC
 
 
 @dataclass(frozen=True)
@@ -614,6 +616,7 @@ class Engine:
         described = lib.llama2_engine_describe(self.handle)
         self.context = int(described.session.context)
         self.pool = int(described.session.pool)
+        self.sequences = int(described.sequences)
         self._out = ffi.new("llama2_event **"), ffi.new("int32_t *"), ffi.new("int32_t *")
 
     def close(self) -> None:
@@ -674,7 +677,8 @@ class Engine:
 def _event(e: Any, tops: Any) -> Event:
     top = tuple((int(tops[i].token), float(tops[i].logprob)) for i in range(e.top, e.top + e.n_top))
     figures = e.cached, e.drafted, e.accepted, e.paused
-    return Event(e.request, e.token, e.index, e.end, *figures, e.logprob, e.began, e.seconds, top)
+    message = _string(lib.llama2_last_error().message) if e.end == END_NUMERIC else ""  # of the thread that stepped
+    return Event(e.request, e.token, e.index, e.end, *figures, e.logprob, e.began, e.seconds, top, message)
 
 
 # Tokenizers.

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-CHECKPOINT = "a llama2.c .bin or ckpt.pt, a GGUF file, or a folder of Hugging Face's or Meta's"
+CHECKPOINT = "a llama2.c .bin or ckpt.pt, a GGUF file, a folder of Hugging Face's or Meta's, or hf:OWNER/NAME[/FILE]"
 
 
 class UsageError(Exception):

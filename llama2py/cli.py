@@ -1,4 +1,4 @@
-"""The command line: run, info, fit, quantize, convert, bench, eval.
+"""The command line: run, info, fit, quantize, convert, pull, bench, eval.
 
 A failure is one line on stderr, `llama2py: …`, and exit code 1; an interrupt is exit code 130. What another signal ends
 leaves no file half made.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from llama2py import _cmd_bench, _cmd_convert, _cmd_eval, _cmd_info, _cmd_quantize, _core
+from llama2py import _cmd_bench, _cmd_convert, _cmd_eval, _cmd_info, _cmd_pull, _cmd_quantize, _core
 from llama2py._signals import tidy_end
 from llama2py._terminal import StreamError, UsageError, add_checkpoint, loading, plain, size, table, tell, write
 from llama2py.box import model_in_the_box
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _cmd_quantize.register(command)
     _cmd_convert.register(command)
+    _cmd_pull.register(command)
     _cmd_bench.register(command, _add_sizes)
     _cmd_eval.register(command, _add_sizes)
     return parser

@@ -10,10 +10,13 @@ __all__ = [
     "DeviceError",
     "FileError",
     "FileMissingError",
+    "HubError",
+    "HubMissingError",
     "InsufficientMemoryError",
     "InvalidArgumentError",
     "Llama2Error",
     "NumericError",
+    "PackageMissingError",
     "TargetExistsError",
     "TextError",
     "TokenizerError",
@@ -59,6 +62,14 @@ class FileMissingError(FileError, FileNotFoundError):
 
 class TargetExistsError(FileError, FileExistsError):
     """There is a file of that name already, and it was not asked to replace it."""
+
+
+class HubError(FileError):
+    """What is on the Hugging Face Hub cannot be had: no network, no right to it, no room for it."""
+
+
+class HubMissingError(HubError, FileMissingError):
+    """The Hub has no such repository, revision or file."""
 
 
 class CheckpointError(Llama2Error):
@@ -114,3 +125,7 @@ class NumericError(Llama2Error):
     """The model gave logits, or has weights, that are not finite numbers."""
 
     status = 10
+
+
+class PackageMissingError(Llama2Error, ImportError):
+    """What was asked for takes a package that is not installed; the message says which."""

@@ -203,6 +203,7 @@ def inspect(path: StrPath) -> Contents:
     """Says what is in a file: a checkpoint, or a GGUF file of any architecture, or one without tensors; or in a folder
     that can be run.
     """
+    path = sources.located(path)
     found = sources.open_checkpoint(path)
     if found is not None:
         return _contents(found)

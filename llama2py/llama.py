@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core, sources
+from llama2py import _core, hub, sources
 from llama2py._core import StrPath
 from llama2py._engine import Engine
 from llama2py._terminal import progress_bar
@@ -33,7 +33,7 @@ from llama2py.errors import (
 from llama2py.info import EngineState, ModelInfo
 from llama2py.result import Chunk, Result
 from llama2py.session import Session
-from llama2py.stream import NOT_FINITE, Request, Stream, Told
+from llama2py.stream import Request, Stream, Told
 from llama2py.tokenizer import Tokenizer
 
 __all__ = ["Llama", "generate"]
@@ -66,7 +66,8 @@ class Llama:
     """A model, ready to run.
 
     path: a checkpoint: llama2.c's .bin or ckpt.pt, a GGUF file (of several, the first), a Hugging Face folder, or one
-        of Meta's, with params.json and consolidated.NN.pth; None takes the model in the box.
+        of Meta's, with params.json and consolidated.NN.pth; hf:OWNER/NAME or hf:OWNER/NAME/FILE, which is one of the
+        Hugging Face Hub; None takes the model in the box.
     tokenizer: a Tokenizer or the path of one; None looks beside the checkpoint once text is wanted.
     quantize: "q8_0" makes a float checkpoint's matrices int8 while loading, 8.5 bits a weight.
     threads: how many compute; None takes the cores this process may really use. Never changes a result.
@@ -107,7 +108,7 @@ class Llama:
         draft: StrPath | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        self._path = model_in_the_box() if path is None else os.fspath(path)
+        self._path = model_in_the_box() if path is None else os.fspath(sources.located(path))
         self._lock = threading.RLock()
         self._closed = False
         self._ended = False  # the interpreter is about to
@@ -376,7 +377,7 @@ class Llama:
             engine.cancel(number)
             raise
         if events[-1].end == _core.END_NUMERIC:
-            raise NumericError(NOT_FINITE)
+            raise NumericError(events[-1].message)
         return events
 
     def _requests(
@@ -538,6 +539,17 @@ class Llama:
         engine = self._engine
         if engine is not None:
             engine.close(wait=2.0)
+
+    @classmethod
+    def from_pretrained(
+        cls, repo: str, filename: str | None = None, revision: str | None = None, **options: Any
+    ) -> Llama:
+        """One of the Hugging Face Hub, from its cache once it is there; needs the extra `hub`.
+
+        repo: OWNER/NAME. filename: the file that is meant, or a pattern such as "*Q4_K_M.gguf" that only one is like;
+        None takes what a folder needs, or the only model. revision: a branch, tag or commit. options: of Llama().
+        """
+        return cls(hub.find(repo, filename, revision), **options)
 
 
 def _are_many(prompt: object) -> bool:

@@ -1,288 +1,270 @@
-"""Meta's folders, params.json and consolidated.NN.pth, and llama2.c's ckpt.pt, which names and shapes tensors likewise.
+"""For code that was written for Meta's `llama` package: the same names, arguments and results, on this engine.
 
-A folder of several files is of a model that was cut for as many processors, by fairscale's parallel layers: wq, wk, wv,
-w1, w3 and output by rows, wo and w2 by columns, and the embedding by columns in Llama 1 and 2 and by rows in Llama 3.
-Norms are in each file alike, and the first one's are taken. The pieces are joined where they lie. Heads are rotated by
-pairs of neighbours, as GGUF has it. rope.freqs is not needed.
+    from llama2py.meta import Dialog, Llama  # was: from llama import Dialog, Llama
 
-What params.json does not say: Llama 3.1's scaling (use_scaled_rope) has the factor 8, or 32 where the classifier is the
-embedding, as in the small models of Llama 3.2 (which Meta's reference overlooks; its makers say so in
-meta-llama/llama-models). A context is max_seq_len if that is said, else 131072 with the scaling; else 8192 with
-Llama 3's rope_theta, 500000, and 16384 with that of Code Llama, 1000000; else 2048 with Llama 1's norm_eps, 1e-6, or
-4096 as in Llama 2.
+No torchrun, no NCCL, one process, and any checkpoint that llama2py loads. The shapes and rules are those of
+llama/generation.py in meta-llama/llama; where it asserts, this raises a Llama2Error. What differs:
+
+- temperature 0 takes the likeliest tokens, as there; above it, torch's random numbers cannot be had, so the texts are
+  others. They follow from `seed` and from what was asked for before, on every machine alike.
+- The logarithms of probabilities of a prompt from which nothing is drawn are those of its tokens; there they are of
+  other ones, as logits and tokens are not shifted against each other.
+- Each of the tokens that end a text does so, where a vocabulary has several, as Llama 3's.
+- A prompt may not be longer than the context that the model was trained for, even where max_seq_len is greater.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import random
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypedDict
 
-from llama2py import _sentencepiece, _tiktoken, _torch
-from llama2py._core import SourceValue
-from llama2py._files import names_in
-from llama2py._json import Settings, read_object, short
-from llama2py._opened import Opened, name_keys, shape_keys
-from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
-from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
+from llama2py import _core, llama, tokenizer
+from llama2py._core import StrPath
+from llama2py.box import model_in_the_box
+from llama2py.errors import ContextOverflowError, InvalidArgumentError
+from llama2py.info import describe
+from llama2py.result import Result
+from llama2py.stream import Request, Stream
 
-__all__ = ["PARAMS", "folder_keys", "is_folder", "no_keys", "open_file", "open_folder", "tokenizer_keys"]
+__all__ = ["ChatPrediction", "CompletionPrediction", "Dialog", "Llama", "Message", "Role", "Tokenizer"]
 
-PARAMS = "params.json"
-_SHARD = re.compile(r"consolidated\.(\d+)\.pth")
-_TOKENIZER = "tokenizer.model"
-_EMBEDDING, _CLASSIFIER = "tok_embeddings.weight", "output.weight"
-_TABLES = ("rope.freqs", "freqs_cos", "freqs_sin")  # how names of what is computed here end
-
-_SETTINGS = {"dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "multiple_of", "ffn_dim_multiplier", "norm_eps"}
-_SETTINGS |= {"rope_theta", "use_scaled_rope", "head_dim", "hidden_dim", "max_seq_len", "max_batch_size", "dropout"}
+Role = Literal["system", "user", "assistant"]
 
 
-def is_folder(path: str) -> bool:
-    """Whether it is one, or was to be."""
-    return os.path.lexists(os.path.join(path, PARAMS)) or os.path.lexists(os.path.join(path, "consolidated.00.pth"))
+class Message(TypedDict):
+    """What one side of a dialog says."""
+
+    role: Role
+    content: str
 
 
-def open_folder(path: str, tokenizer: bool) -> Opened:
-    """Reads what a folder says of its model and, unless another one is to be taken, of the tokenizer in it or above."""
-    params = os.path.join(path, PARAMS)
-    model = _Model(Settings(params, read_object(params)))
-    return model.open(path, "Meta folder", _read_shards(path), _find_tokenizer(path) if tokenizer else None)
+class CompletionPrediction(TypedDict, total=False):
+    """What follows a prompt. tokens, logprobs: only if logprobs were asked for; each token as text of its own."""
+
+    generation: str
+    tokens: list[str]
+    logprobs: list[float]
 
 
-def open_file(path: str, tokenizer: bool) -> Opened:
-    """Reads llama2.c's ckpt.pt. Its tokenizer lies beside it, for the core to find."""
-    del tokenizer
-    values = _torch.read(path)
-    if not isinstance(values, dict) or not {"model", "model_args"} <= values.keys():
-        raise CheckpointError(
-            f"{path}: a file of torch's without model and model_args, as llama2.c's ckpt.pt has them; "
-            "expected that, or the folder that the file lies in"
-        )
-    if not isinstance(values["model_args"], dict):
-        raise CheckpointError(f"{path}: model_args is {short(values['model_args'])}, expected a dict")
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in _torch.tensors_of(values["model"], path, "model").items():
-        plain = name.removeprefix("_orig_mod.")  # which torch.compile() puts before names
-        if plain in tensors:
-            raise CheckpointError(f"{path}: the tensor {short(plain)} is there with and without _orig_mod.")
-        tensors[plain] = tensor
-    return _Model(Settings(f"{path}: model_args", values["model_args"])).open(path, "llama2.c ckpt.pt", [tensors], None)
+class ChatPrediction(TypedDict, total=False):
+    """The answer to a dialog. tokens, logprobs: as above."""
+
+    generation: Message
+    tokens: list[str]
+    logprobs: list[float]
 
 
-def folder_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
-    """GGUF's keys of a folder's tokenizer, which its model's shape belongs to."""
-    del vocab_size, written
-    found = open_folder(path, tokenizer=True)
-    if found.tokenizer is None:
-        raise TokenizerError(f"{path}: the folder has no {_TOKENIZER}; name another tokenizer")
-    return {key: value for key, value in found.keys.items() if key.startswith("tokenizer.")}
+Dialog: TypeAlias = "list[Message]"
+
+_ASK, _ANSWER = "[INST]", "[/INST]"
+_SYSTEM, _SYSTEM_END = "<<SYS>>", "<</SYS>>"
+_TAGS = (_ASK, _ANSWER, _SYSTEM, _SYSTEM_END)
+_UNSAFE = "Error: special tags are not allowed as part of the prompt."
 
 
-def no_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
-    """ckpt.pt has no tokenizer."""
-    del vocab_size, written
-    raise TokenizerError(f"{path}: the file has no tokenizer; name another one")
+class Tokenizer:
+    """A vocabulary as Meta's package has it.
+
+    n_words: how many tokens there are. bos_id, eos_id: <s> and </s>. pad_id: -1.
+    """
+
+    def __init__(self, model_path: StrPath | tokenizer.Tokenizer) -> None:
+        found = model_path if isinstance(model_path, tokenizer.Tokenizer) else tokenizer.Tokenizer(model_path)
+        self.found = found
+        self.n_words = found.vocab_size
+        self.bos_id = found.bos_id
+        self.eos_id = found.eos_id
+        self.pad_id = -1
+
+    def encode(self, s: str, bos: bool, eos: bool) -> list[int]:
+        """The ids of a text, with <s> before it and </s> after it if that is asked for."""
+        return self.found.encode(s, bos, eos)
+
+    def decode(self, t: Sequence[int] | int) -> str:
+        """The text of these ids, without the space that it begins with, as SentencePiece has it."""
+        ids = [t] if isinstance(t, int) else t
+        return self.found.decode(token for token in ids if token not in (self.bos_id, self.eos_id))
 
 
-def _find_tokenizer(folder: str) -> str | None:
-    """In the folder, or above it, as Meta's download lays it."""
-    for place in (folder, os.path.join(folder, os.pardir)):
-        file = os.path.join(place, _TOKENIZER)
-        if os.path.lexists(file):
-            return file
-    return None
+def _check_sizes(max_seq_len: int, max_batch_size: int) -> None:
+    for name, value in (("max_seq_len", max_seq_len), ("max_batch_size", max_batch_size)):
+        if value < 1:
+            raise InvalidArgumentError(f"{name} is {value}; expected 1 or more")
 
 
-def tokenizer_keys(path: str, vocab_size: int, notes: list[str], later: bool) -> dict[str, SourceValue]:
-    """GGUF's keys of a tokenizer.model. vocab_size: the model's, or 0. later: of Llama 3.1 and not of Llama 3."""
-    if _tiktoken.is_tiktoken(path):
-        keys = _tiktoken.keys(path, vocab_size, notes, later)
-    else:
-        keys = _sentencepiece.keys(path, vocab_size, notes)
-    return {f"tokenizer.ggml.{name}": value for name, value in keys.items()}
+class Llama:
+    """A model that continues batches of prompts. Build it with Llama.build().
 
+    tokenizer: its vocabulary. max_seq_len: how many tokens a text may have, prompt included. max_batch_size: how many
+    prompts a call may have. Use `with`, or close(), to give the memory back at a known moment.
+    """
 
-def _read_shards(folder: str) -> list[dict[str, Tensor]]:
-    """The tensors of each file, in order."""
-    found = {name: int(match[1]) for name in names_in(folder) if (match := _SHARD.fullmatch(name))}
-    if not found:
-        raise FileMissingError(f"{folder}: holds {PARAMS}, but no consolidated.00.pth")
-    names = sorted(found, key=lambda name: (found[name], name))
-    for n, name in enumerate(names):
-        if found[name] > n:
-            raise FileMissingError(f"{folder}: holds {name}, but no consolidated.{n:02}.pth")
-        if found[name] < n:
-            raise CheckpointError(f"{folder}: holds {names[n - 1]} and {name}, which are of the same number")
-    return [_torch.read_tensors(os.path.join(folder, name)) for name in names]
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """A tensor of a model. axis: along which it is cut; None: it is in each file."""
-
-    name: str
-    gguf: str
-    shape: tuple[int, ...]
-    axis: int | None = None
-
-
-class _Model:
-    """What params.json makes of the tensors."""
-
-    def __init__(self, params: Settings) -> None:
-        self.params = params
-        for name in params.names():
-            if name not in _SETTINGS:
-                raise CheckpointError(
-                    f"{params.path}: {short(name)} is {short(params.get(name))}, which is not known; "
-                    f"expected some of {', '.join(sorted(_SETTINGS))}"
-                )
-        self.dim = params.whole("dim")
-        self.layers = params.whole("n_layers")
-        self.heads = params.whole("n_heads")
-        self.kv_heads = params.whole("n_kv_heads", self.heads)
-        self.head_dim = params.whole("head_dim", self.dim // self.heads)
-        self.hidden = params.whole("hidden_dim", self._usual_hidden())
-        self.epsilon = params.real("norm_eps", 1e-5)
-        self.theta = params.real("rope_theta", 10000)
-        self.scaled = params.flag("use_scaled_rope")
-        if self.head_dim % 2:
-            raise CheckpointError(f"{params.path}: heads of {self.head_dim}, expected an even number")
-
-    def _usual_hidden(self) -> int:
-        """Two thirds of four times the width, times a factor, up to a multiple."""
-        params = self.params
-        hidden = int(2 * (4 * self.dim) / 3)
-        if params.get("ffn_dim_multiplier") is not None:
-            hidden = int(min(params.real("ffn_dim_multiplier", 1) * hidden, 2**31))
-        multiple = params.whole("multiple_of", 256)
-        return (hidden + multiple - 1) // multiple * multiple
-
-    def _context(self) -> int:
-        usual = 4096 if self.epsilon > 1e-6 else 2048
-        usual = {500000: 8192, 1000000: 16384}.get(int(self.theta), usual)
-        return self.params.whole("max_seq_len", 131072 if self.scaled else usual)
-
-    def open(self, path: str, kind: str, shards: list[dict[str, Tensor]], tokenizer: str | None) -> Opened:
-        """All that a checkpoint is. path: what was named."""
-        axis, vocab_size = self._embedding(shards)
-        tensors = self._choose(shards, axis, vocab_size)
-        tied = _CLASSIFIER not in shards[0] or same_values(tensors["output.weight"], tensors["token_embd.weight"])
-        if tied:
-            tensors.pop("output.weight", None)
-        if self.scaled:
-            factor = 32 if tied else 8
-            tensors["rope_freqs.weight"] = llama3_factors(
-                self.params.path, self.theta, self.head_dim, factor=factor, low=1, high=4, context=8192
-            )
-        keys = shape_keys(
-            dim=self.dim,
-            hidden=self.hidden,
-            layers=self.layers,
-            heads=self.heads,
-            kv_heads=self.kv_heads,
-            head_dim=self.head_dim,
-            vocab_size=vocab_size,
-            context=self._context(),
-            epsilon=self.epsilon,
-        )
-        keys["rope.freq_base"] = self.theta
-        whole = name_keys(path, "llama") | {f"llama.{name}": value for name, value in keys.items()}
-        notes: list[str] = []
-        if tokenizer is not None:
-            whole |= tokenizer_keys(tokenizer, vocab_size, notes, self.scaled)
-        return Opened(path, kind, vocab_size, whole, tensors, tokenizer, notes)
-
-    def _embedding(self, shards: list[dict[str, Tensor]]) -> tuple[int, int]:
-        """The axis along which it is cut, and the size of the vocabulary, which params.json may leave to it (-1)."""
-        found = shards[0].get(_EMBEDDING)
-        shape = found.shape if found is not None else ()
-        axis = 1 if len(shape) == 2 and shape[1] != self.dim else 0
-        if self.params.get("vocab_size") in (None, -1):
-            rows = shape[0] if shape else 1
-            return axis, rows * (len(shards) if axis == 0 else 1)
-        return axis, self.params.whole("vocab_size")
-
-    def _expected(self, axis: int, vocab_size: int, classifier: bool) -> Iterator[_Expected]:
-        q, kv, dim, hidden = self.heads * self.head_dim, self.kv_heads * self.head_dim, self.dim, self.hidden
-        yield _Expected(_EMBEDDING, "token_embd.weight", (vocab_size, dim), axis)
-        for i in range(self.layers):
-            theirs, ours = f"layers.{i}.", f"blk.{i}."
-            yield _Expected(f"{theirs}attention_norm.weight", f"{ours}attn_norm.weight", (dim,))
-            yield _Expected(f"{theirs}attention.wq.weight", f"{ours}attn_q.weight", (q, dim), 0)
-            yield _Expected(f"{theirs}attention.wk.weight", f"{ours}attn_k.weight", (kv, dim), 0)
-            yield _Expected(f"{theirs}attention.wv.weight", f"{ours}attn_v.weight", (kv, dim), 0)
-            yield _Expected(f"{theirs}attention.wo.weight", f"{ours}attn_output.weight", (dim, q), 1)
-            yield _Expected(f"{theirs}ffn_norm.weight", f"{ours}ffn_norm.weight", (dim,))
-            yield _Expected(f"{theirs}feed_forward.w1.weight", f"{ours}ffn_gate.weight", (hidden, dim), 0)
-            yield _Expected(f"{theirs}feed_forward.w3.weight", f"{ours}ffn_up.weight", (hidden, dim), 0)
-            yield _Expected(f"{theirs}feed_forward.w2.weight", f"{ours}ffn_down.weight", (dim, hidden), 1)
-        yield _Expected("norm.weight", "output_norm.weight", (dim,))
-        if classifier:
-            yield _Expected(_CLASSIFIER, "output.weight", (vocab_size, dim), 0)
-
-    def _choose(self, shards: list[dict[str, Tensor]], axis: int, vocab_size: int) -> dict[str, Placed]:
-        """The tensors by GGUF's names. All must be there as params.json says, in each file, and no others."""
-        chosen: dict[str, Placed] = {}
-        known: set[str] = set()
-        for expected in self._expected(axis, vocab_size, _CLASSIFIER in shards[0]):
-            known.add(expected.name)
-            pieces = tuple(self._piece(shard, expected, shards) for shard in shards)
-            kinds = dict.fromkeys(piece.dtype for piece in pieces)
-            if len(kinds) > 1:
-                raise CheckpointError(
-                    f"{pieces[0].path}: the tensor {expected.name} is {pieces[0].dtype}, but in another file "
-                    f"{next(piece.dtype for piece in pieces if piece.dtype != pieces[0].dtype)}; expected one type"
-                )
-            cut = expected.axis is not None
-            chosen[expected.gguf] = Placed(pieces if cut else pieces[:1], axis=expected.axis or 0)
-        for shard in shards:
-            for name, tensor in shard.items():
-                if name not in known and not name.endswith(_TABLES):
-                    raise CheckpointError(
-                        f"{tensor.path}: the tensor {short(name)} is not one that a Llama of {self.layers} layers "
-                        "can be computed with yet"
-                    )
-        return chosen
-
-    def _piece(self, shard: dict[str, Tensor], expected: _Expected, shards: list[dict[str, Tensor]]) -> Tensor:
-        """What one file has of a tensor."""
-        n, shape = len(shards), list(expected.shape)
-        said = f"as {os.path.basename(self.params.path)} says"
-        tensor = shard.get(expected.name)
-        cut = "" if tensor is None else self._cut_in(tensor, expected, n)
-        if expected.axis is not None:
-            if shape[expected.axis] % n:
-                raise CheckpointError(
-                    f"{self.params.path}: the tensor {expected.name} is {shape_text(expected.shape)}, "
-                    f"which {n} files cannot share{cut}"
-                )
-            shape[expected.axis] //= n
-        if tensor is None:
-            raise CheckpointError(
-                f"{next((held.path for held in shard.values()), self.params.path)}: the tensor {expected.name} is "
-                f"missing, expected {shape_text(tuple(shape))} {said}"
-            )
-        if tensor.shape != tuple(shape):
-            parts = f" in each of {n} files" if n > 1 and expected.axis is not None else ""
-            raise CheckpointError(
-                f"{tensor.path}: the tensor {expected.name} is {shape_text(tensor.shape)}, "
-                f"expected {shape_text(tuple(shape))}{parts} {said}{cut}"
-            )
-        if tensor.dtype not in FLOATS:
-            raise CheckpointError(
-                f"{tensor.path}: the tensor {expected.name} is {tensor.dtype}, expected F32, F16 or BF16"
-            )
-        return tensor
+    def __init__(self, model: llama.Llama, max_seq_len: int, max_batch_size: int, seed: int = 1) -> None:
+        _check_sizes(max_seq_len, max_batch_size)
+        self.model = model
+        self.tokenizer = Tokenizer(model.tokenizer)
+        self.max_seq_len = min(max_seq_len, model.context)
+        self.max_batch_size = max_batch_size
+        self._random = random.Random(seed)
 
     @staticmethod
-    def _cut_in(tensor: Tensor, expected: _Expected, n: int) -> str:
-        """What explains a shape, of those that come first: other files are missing, or there are too many."""
-        axis, shape, found = expected.axis, expected.shape, tensor.shape
-        if axis is None or "feed_forward" in expected.name or len(found) != len(shape) or not found[axis]:
-            return ""
-        cut, rest = divmod(shape[axis], found[axis])
-        explains = not rest and cut != n and (*found[:axis], shape[axis], *found[axis + 1 :]) == shape
-        return f"; the model was cut in {cut}, and there {'is' if n == 1 else 'are'} {n}" if explains else ""
+    def build(
+        ckpt_dir: StrPath | None,
+        tokenizer_path: StrPath | None,
+        max_seq_len: int,
+        max_batch_size: int,
+        model_parallel_size: int | None = None,
+        seed: int = 1,
+        **options: Any,
+    ) -> Llama:
+        """Loads a model.
+
+        ckpt_dir: a folder of Meta's, in any number of files, or whatever else llama2py.Llama takes.
+        tokenizer_path: None takes the checkpoint's own.
+        model_parallel_size: takes no effect: one process does it all.
+        options: of llama2py.Llama, such as quantize="q8_0".
+        """
+        del model_parallel_size
+        _check_sizes(max_seq_len, max_batch_size)
+        path = model_in_the_box() if ckpt_dir is None else ckpt_dir
+        context = min(max_seq_len, describe(path).context)
+        trained = llama.Llama(path, tokenizer_path, context=context, **{"sequences": max_batch_size} | options)
+        try:
+            return Llama(trained, max_seq_len, max_batch_size, seed)
+        except BaseException:
+            trained.close()
+            raise
+
+    def close(self) -> None:
+        """Frees the model."""
+        self.model.close()
+
+    def __enter__(self) -> Llama:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def generate(
+        self,
+        prompt_tokens: Sequence[Sequence[int]],
+        max_gen_len: int,
+        temperature: float = 0.6,
+        top_p: float = 0.9,
+        logprobs: bool = False,
+        echo: bool = False,
+    ) -> tuple[list[list[int]], list[list[float]] | None]:
+        """Continues prompts of token ids, of any lengths, each by max_gen_len tokens at most.
+
+        Returns the ids that were drawn, cut before the first that ends a text, with the prompt's before them if echo
+        says so (one of these may cut, too); and as many natural logarithms of their probabilities, temperature aside,
+        or None. The first token of a prompt has 0.0.
+        """
+        asked = [_core.token_ids(ids) for ids in prompt_tokens]
+        if not 1 <= len(asked) <= self.max_batch_size:
+            raise InvalidArgumentError(f"{len(asked)} prompts; expected 1 to {self.max_batch_size}, max_batch_size")
+        longest = max(map(len, asked))
+        if longest > self.max_seq_len:
+            message = f"a prompt has {longest} tokens, but max_seq_len is {self.max_seq_len}; shorten it or raise that"
+            raise ContextOverflowError(message, longest, self.max_seq_len)
+        if max_gen_len < 0:
+            raise InvalidArgumentError(f"max_gen_len is {max_gen_len}; expected 0 or more")
+        if temperature <= 0 or top_p == 0:  # 0 leaves the likeliest alone, where llama2.c's 0 leaves all
+            temperature = 0.0
+        made = self._compute(asked, max_gen_len, temperature, min(top_p, 1.0), logprobs, echo)
+        tokens: list[list[int]] = []
+        likely: list[list[float]] = []
+        ends = set(self.tokenizer.found.eos_ids)
+        for prompt, result in zip(asked, made, strict=True):
+            whole = [*(prompt if echo else ()), *result.tokens]
+            end = next((place for place, token in enumerate(whole) if token in ends), len(whole))
+            tokens.append(whole[:end])
+            before = [value or 0.0 for value in result.prompt_logprobs or ()]
+            likely.append([*before, *(result.logprobs or ())][:end])
+        return tokens, likely if logprobs else None
+
+    def _compute(
+        self, asked: list[list[int]], max_gen_len: int, temperature: float, top_p: float, logprobs: bool, echo: bool
+    ) -> list[Result]:
+        """All of them together, each with random numbers of its own."""
+        requests: list[Request] = []
+        for ids in asked:
+            seed = self._random.getrandbits(64)
+            most = min(max_gen_len, self.max_seq_len - len(ids))
+            wanted = self.model._request(
+                ids, most, temperature, top_p, seed, None, echo, logprobs=0 if logprobs else None
+            )
+            # <s> ends a text in llama2.c, but not there.
+            requests.append(replace(wanted, asked=replace(wanted.asked, stops=self.tokenizer.found.eos_ids)))
+        with ExitStack() as stack:
+            streams = [stack.enter_context(Stream(self.model, request)) for request in requests]
+            return [stream.wait() for stream in streams]
+
+    def text_completion(
+        self,
+        prompts: Sequence[str],
+        temperature: float = 0.6,
+        top_p: float = 0.9,
+        max_gen_len: int | None = None,
+        logprobs: bool = False,
+        echo: bool = False,
+    ) -> list[CompletionPrediction]:
+        """Continues texts. max_gen_len: None stands for max_seq_len - 1. The rest is as in generate()."""
+        encoded = [self.tokenizer.encode(prompt, bos=True, eos=False) for prompt in prompts]
+        tokens, likely = self.generate(encoded, self._length(max_gen_len), temperature, top_p, logprobs, echo)
+        made: list[CompletionPrediction] = [{"generation": self.tokenizer.decode(ids)} for ids in tokens]
+        for prediction, ids, values in zip(made, tokens, likely or (), strict=False):
+            prediction["tokens"], prediction["logprobs"] = [self.tokenizer.decode(token) for token in ids], values
+        return made
+
+    def chat_completion(
+        self,
+        dialogs: Sequence[Dialog],
+        temperature: float = 0.6,
+        top_p: float = 0.9,
+        max_gen_len: int | None = None,
+        logprobs: bool = False,
+    ) -> list[ChatPrediction]:
+        """Answers dialogs in Llama 2's format.
+
+        A dialog may begin with a message of the system; user and assistant take turns after it, and the user has the
+        last word. One that has a special tag in any message gets a fixed line as its answer.
+        """
+        encoded = [self._encode_dialog(dialog) for dialog in dialogs]
+        tokens, likely = self.generate(encoded, self._length(max_gen_len), temperature, top_p, logprobs)
+        made: list[ChatPrediction] = []
+        for dialog, ids in zip(dialogs, tokens, strict=True):
+            unsafe = any(tag in message["content"] for message in dialog for tag in _TAGS)
+            content = _UNSAFE if unsafe else self.tokenizer.decode(ids)
+            made.append({"generation": {"role": "assistant", "content": content}})
+        for prediction, ids, values in zip(made, tokens, likely or (), strict=False):
+            prediction["tokens"], prediction["logprobs"] = [self.tokenizer.decode(token) for token in ids], values
+        return made
+
+    def _length(self, max_gen_len: int | None) -> int:
+        return self.max_seq_len - 1 if max_gen_len is None else max_gen_len
+
+    def _encode_dialog(self, dialog: Dialog) -> list[int]:
+        """Each turn that was answered between <s> and </s>, then the open one."""
+        said = [(message["role"], message["content"]) for message in dialog]
+        if len(said) > 1 and said[0][0] == "system":
+            (_, system), (role, first), *rest = said
+            said = [(role, f"{_SYSTEM}\n{system}\n{_SYSTEM_END}\n\n{first}"), *rest]
+        roles = [role for role, _ in said]
+        if not said or roles != [("user", "assistant")[place % 2] for place in range(len(said))]:
+            raise InvalidArgumentError(
+                f"the roles of a dialog are {', '.join(message['role'] for message in dialog) or 'none'}; expected "
+                "system, if at all, then user, assistant, user and so on"
+            )
+        if roles[-1] != "user":
+            raise InvalidArgumentError(f"the last message of a dialog is from {roles[-1]}; expected user")
+        tokens: list[int] = []
+        for (_, asked), (_, answered) in zip(said[::2], said[1::2], strict=False):
+            tokens += self.tokenizer.encode(f"{_ASK} {asked.strip()} {_ANSWER} {answered.strip()} ", bos=True, eos=True)
+        return tokens + self.tokenizer.encode(f"{_ASK} {said[-1][1].strip()} {_ANSWER}", bos=True, eos=False)

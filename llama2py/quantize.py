@@ -108,6 +108,8 @@ def write(
     progress: Callable[[int, int], object] | None,
 ) -> QuantizeResult:
     """quantize(), but that None as a type is the one that most of the weights have."""
+    source = sources.located(source)
+    tokenizer = None if tokenizer is None else sources.located(tokenizer)
     own = tokenizer is None or (os.path.isdir(source) and _is_same(tokenizer, source))
     found = sources.open_checkpoint(source, own)
     told: dict[str, Any] = {"threads": threads, "force": force, "progress": progress}

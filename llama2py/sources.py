@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llama2py import _torch, huggingface, meta
+from llama2py import _meta_folder, _torch, hub, huggingface
 from llama2py._core import Source, SourceValue, StrPath
 from llama2py._files import names_in
 from llama2py._opened import Opened
 from llama2py.errors import FileError
 
-__all__ = ["OPENERS", "Opener", "open_checkpoint", "opened", "tokenizer_keys", "tokenizer_source"]
+__all__ = ["OPENERS", "Opener", "located", "open_checkpoint", "opened", "tokenizer_keys", "tokenizer_source"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,16 @@ class Opener:
 
 OPENERS = (
     Opener(huggingface.is_folder, huggingface.open_folder, huggingface.tokenizer_keys),
-    Opener(meta.is_folder, meta.open_folder, meta.folder_keys),
-    Opener(_torch.is_torch, meta.open_file, meta.no_keys),
+    Opener(_meta_folder.is_folder, _meta_folder.open_folder, _meta_folder.folder_keys),
+    Opener(_torch.is_torch, _meta_folder.open_file, _meta_folder.no_keys),
 )
+
+
+def located(path: StrPath) -> StrPath:
+    """The path that is meant: hf:NAME stands for a checkpoint of the Hub, unless there is a file of that name."""
+    if isinstance(path, str) and path.startswith(hub.PREFIX) and not os.path.lexists(path):
+        return hub.locate(path)
+    return path
 
 
 def _opener_of(path: str) -> Opener | None:
@@ -48,7 +55,7 @@ def _opener_of(path: str) -> Opener | None:
     if os.path.isdir(path):
         names_in(path)
         failure = FileError(
-            f"{path}: a directory without {huggingface.CONFIG} or {meta.PARAMS}, "
+            f"{path}: a directory without {huggingface.CONFIG} or {_meta_folder.PARAMS}, "
             "expected a file, or a folder of Hugging Face's or Meta's"
         )
         failure.errno, failure.filename = errno.EISDIR, path
@@ -57,22 +64,25 @@ def _opener_of(path: str) -> Opener | None:
 
 
 def open_checkpoint(path: StrPath, tokenizer: bool = True) -> Opened | None:
-    """What a checkpoint holds; None: it is a file for the core. tokenizer: whether the one that is in it is wanted."""
+    """What a checkpoint holds; None: it is a file for the core. path: located() before. tokenizer: whether the one that
+    is in it is wanted.
+    """
     opener = _opener_of(os.fspath(path))
     return None if opener is None else opener.opens(os.fspath(path), tokenizer)
 
 
 def opened(path: StrPath) -> StrPath | Source:
     """What the core reads a model from: the path of a file, or what was put together."""
+    path = located(path)
     found = open_checkpoint(path, tokenizer=False)
     return path if found is None else found.source()
 
 
 def tokenizer_keys(path: StrPath, vocab_size: int, written: bool) -> dict[str, SourceValue] | None:
     """GGUF's keys of a tokenizer; None: it is a file for the core. vocab_size: the model's, or 0."""
-    named = os.fspath(path)
+    named = os.fspath(located(path))
     if named.endswith(".model") and os.path.isfile(named):
-        return meta.tokenizer_keys(named, vocab_size, [], later=True)
+        return _meta_folder.tokenizer_keys(named, vocab_size, [], later=True)
     opener = _opener_of(named)
     return None if opener is None else opener.tokenizer(named, vocab_size, written)
 

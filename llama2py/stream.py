@@ -26,10 +26,6 @@ __all__ = ["Stream"]
 
 Told: TypeAlias = "list[_core.Event] | Llama2Error"
 
-NOT_FINITE = (
-    "the logits are not finite numbers: the checkpoint's weights are damaged, or its keys and values exceed float16 "
-    "(try kv='f32')"
-)
 _FINISH: dict[int, FinishReason] = {
     _core.END_STOP: "stop",
     _core.END_LENGTH: "length",
@@ -227,7 +223,7 @@ class Stream(Iterator[Chunk]):
                 self._engine.cancel(self._number)
             return
         if event.end == _core.END_NUMERIC:
-            self._fail(NumericError(NOT_FINITE))
+            self._fail(NumericError(event.message))
             return
         if self._text is not None and event.end != _core.END_CANCELLED:
             rest = self._stop_filter.push(self._text.end())[0] + self._stop_filter.end()

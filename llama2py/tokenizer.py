@@ -21,12 +21,13 @@ class Tokenizer:
     """
 
     def __init__(self, path: StrPath, vocab_size: int | None = None) -> None:
-        self.path = os.fspath(path)
-        self._core = _core.Tokenizer(sources.tokenizer_source(path, vocab_size or 0), vocab_size or 0)
+        self.path = os.fspath(sources.located(path))
+        self._core = _core.Tokenizer(sources.tokenizer_source(self.path, vocab_size or 0), vocab_size or 0)
 
     @classmethod
     def find(cls, checkpoint: StrPath, vocab_size: int) -> Tokenizer:
         """The tokenizer of `vocab_size` entries that is in a checkpoint, or beside it, or in the working directory."""
+        checkpoint = sources.located(checkpoint)
         if os.path.isdir(checkpoint):
             return cls(checkpoint, vocab_size)
         return cls(_core.find_tokenizer(checkpoint, vocab_size), vocab_size)

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "engine/scheduler.h"
 
 #include <assert.h>

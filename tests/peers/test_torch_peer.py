@@ -9,7 +9,7 @@ from typing import Any
 import checkpoints
 import numpy as np
 import pytest
-from test_meta import SHAPE, ckpt, logits_of
+from test_meta_folder import SHAPE, ckpt, logits_of
 from torch_files import META, meta_tensors, write_meta
 
 from llama2py import CheckpointError, Llama

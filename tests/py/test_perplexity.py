@@ -120,12 +120,12 @@ def test_a_failed_score_leaves_the_sequence(checkpoint: Path) -> None:
 def test_score_refuses(checkpoint: Path, tmp_path: Path) -> None:
     with Llama(checkpoint) as llama:
         assert llama.score([1]).shape == (0,)
-        assert llama.score([1] * 65).shape == (64,)
+        assert llama.score([1] * 64).shape == (63,)
         for tokens, first in (([], 1), ([1, 2], 0), ([1, 2], 3)):
             with pytest.raises(llama2py.InvalidArgumentError, match="first"):
                 llama.score(tokens, first)
         with pytest.raises(llama2py.ContextOverflowError):
-            llama.score([1] * 66)
+            llama.score([1] * 65)
     weights = random_weights(SMALL, seed=1)
     weights.final_norm[0] = np.inf
     with Llama(write_v0(tmp_path / "model.bin", weights)) as llama, pytest.raises(llama2py.NumericError):

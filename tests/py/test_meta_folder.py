@@ -59,7 +59,7 @@ def scaled(factor: float) -> Rope:
 
 
 def logits_of(path: Path, tokens: list[int], **options: Any) -> Any:
-    with Llama(path, context=64, threads=2, **options) as llama:
+    with Llama(path, context=64, threads=2, kv="f32", **options) as llama:
         return llama.logits(tokens).view(np.int32)
 
 
@@ -148,7 +148,7 @@ def test_what_params_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert info.shared_classifier == shape.shared
     tokens = checkpoints.prompt_ids(shape, 40)
     monkeypatch.setattr(oracle, "EPSILON", params.get("norm_eps", 1e-5))
-    with Llama(folder, context=64) as llama:
+    with Llama(folder, context=64, kv="f32") as llama:
         assert errors(llama.logits(tokens), oracle.logits(weights, tokens)).max() <= TOLERANCE
 
 
@@ -229,7 +229,7 @@ def test_ckpt_pt_is_the_same_as_bin(shape: Shape, prefix: str, tmp_path: Path) -
 def test_a_real_ckpt_pt(data: Path) -> None:
     tokens = np.random.default_rng(1).integers(0, 512, 200).tolist()
     path, plain = data / "llama2xs" / "ckpt.pt", data / "llama2xs" / "model.bin"
-    with Llama(path) as llama, Llama(plain) as other:
+    with Llama(path, kv="f32") as llama, Llama(plain, kv="f32") as other:
         assert (llama.logits(tokens).view(np.int32) == other.logits(tokens).view(np.int32)).all()
         assert llama.context == other.context and llama.info.parameters == other.info.parameters
         assert llama.generate("Once", 60, temperature=0).text == other.generate("Once", 60, temperature=0).text
@@ -271,7 +271,7 @@ def test_a_tokenizer_in_the_folder_or_above(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="the folder has no tokenizer"):
         Tokenizer(folder)
     above = train_tokenizer(tmp_path / "download" / "tokenizer.model")
-    with Llama(folder, context=64) as llama:
+    with Llama(folder, context=64, kv="f32") as llama:
         assert llama.tokenize("the cat")[0] == 1 and len(llama.tokenizer.encode("the cat")) < 8
     result = quantize(folder, tmp_path / "above.gguf", "f32")
     assert os.path.samefile(str(result.tokenizer), above)
