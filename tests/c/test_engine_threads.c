@@ -175,8 +175,8 @@ static void test_interrupted_draft(const llama2_model *model, const llama2_model
 int main(void) {
   static const shape small = {8, 1, VOCAB, CONTEXT, 0, 0.4f, 1e-5f};
   llama2_model *model = make_model(&plain), *draft = make_model(&small);
-  run_callers(model, NULL, 1, 10000, false);
-  run_callers(model, draft, CALLERS, 4000, true);
+  run_callers(model, NULL, 1, emulated() ? 1000 : 10000, false);
+  run_callers(model, draft, CALLERS, emulated() ? 1000 : 4000, true);
   test_interrupted_draft(model, draft);
   test_interrupt();
   llama2_model_free(draft);
