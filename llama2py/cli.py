@@ -212,8 +212,15 @@ def _generate(llama: Llama, args: argparse.Namespace, seed: int, steps: int, tel
         raise ContextOverflowError(message, len(prompt), llama.context)
     # The steps count what is shown: the prompt after <s>, then what is drawn.
     shown = prompt[: steps + 1]
-    options = {"echo": args.json, "speculate": args.speculate or (DRAFTED if args.draft else 0)}
-    stream = llama.stream(shown, steps + 1 - len(shown), args.temperature, args.top_p, seed, **options)
+    stream = llama.stream(
+        shown,
+        steps + 1 - len(shown),
+        args.temperature,
+        top_p=args.top_p,
+        seed=seed,
+        echo=args.json,
+        speculate=args.speculate or (DRAFTED if args.draft else 0),
+    )
     text = llama.tokenizer.text_stream()
     code = 0
     with stream:

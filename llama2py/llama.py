@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,26 @@ __all__ = ["Llama", "generate"]
 
 # The random generator cannot start from 0, so seed 0 stands for this state (2**64 divided by the golden ratio).
 _STATE_OF_SEED_0 = 0x9E3779B97F4A7C15
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 Prompt: TypeAlias = "str | bytes | bytearray | memoryview | Sequence[int]"
+Prompts: TypeAlias = "Sequence[str] | Sequence[bytes] | Sequence[Sequence[int]]"
 _MOST = 3e38  # close to what a float32 can hold
+
+
+class Options(TypedDict, total=False):
+    """How a text is to be made, besides; see Llama.generate()."""
+
+    top_p: float
+    seed: int | None
+    stop: str | Sequence[str] | None
+    echo: bool
+    logprobs: int | None
+    priority: int
+    speculate: int
+    overflow: str
+
 
 # The child of a fork has the locks of threads that it does not have.
 _alive: weakref.WeakSet[Llama] = weakref.WeakSet()
@@ -179,21 +197,35 @@ class Llama:
     # Text.
 
     @overload
-    def generate(self, prompt: Prompt = "", *args: Any, **options: Any) -> Result: ...
+    def generate(  # type: ignore[overload-overlap]  # a str is a sequence of str too
+        self,
+        prompt: Prompt = "",
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        *,
+        progress: bool = True,
+        **options: Unpack[Options],
+    ) -> Result: ...
 
     @overload
-    def generate(self, prompt: Sequence[str] | Sequence[Sequence[int]], *args: Any, **options: Any) -> list[Result]: ...
+    def generate(
+        self,
+        prompt: Prompts,
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+        *,
+        progress: bool = True,
+        **options: Unpack[Options],
+    ) -> list[Result]: ...
 
     def generate(
         self,
-        prompt: Prompt | Sequence[str] | Sequence[Sequence[int]] = "",
+        prompt: Prompt | Prompts = "",
         max_tokens: int | None = None,
         temperature: float = 1.0,
-        top_p: float = 0.9,
-        seed: int | None = None,
-        stop: str | Sequence[str] | None = None,
-        echo: bool = False,
-        **options: Any,
+        *,
+        progress: bool = True,
+        **options: Unpack[Options],
     ) -> Result | list[Result]:
         """Continues a text, or each of several.
 
@@ -201,7 +233,7 @@ class Llama:
             A list of such: they are computed together, and each gets the result that it would get alone.
         max_tokens: the most to draw; None draws until the model ends the text or the context is full.
         temperature: 0 always takes the likeliest token.
-        top_p: draws from the smallest set of tokens whose probabilities exceed it; 0 and 1 draw from all.
+        top_p: draws from the smallest set of tokens whose probabilities exceed it (0.9); 0 and 1 draw from all.
         seed: from 0 to 2**64 - 1; None takes a fresh one, which the result tells. Several prompts all begin with it.
         stop: a string, or several, before which the text is cut.
         echo: whether the text begins with the prompt.
@@ -212,27 +244,28 @@ class Llama:
             draft model where there is one; 0 guesses none. Never changes a result.
         overflow: "length" ends the text where the context is full; "error" raises ContextOverflowError at once if the
             prompt and max_tokens are more than the context.
-        progress: for several prompts: whether a bar shows how far they are; None shows one on a terminal.
+        progress: for several prompts: whether a bar shows how far they are, on a terminal.
 
         Raises ContextOverflowError, before it computes anything, if a prompt is longer than the context.
         """
         if not _are_many(prompt):
-            with self.stream(prompt, max_tokens, temperature, top_p, seed, stop, echo, **options) as stream:  # type: ignore[arg-type]
+            with self.stream(cast(Prompt, prompt), max_tokens, temperature, **options) as stream:
                 return stream.wait()
-        shown = options.pop("progress", None) is not False
+        requests = self._requests(cast(Prompts, prompt), max_tokens, temperature, options)
         inbox: SimpleQueue[tuple[Stream, Told]] = SimpleQueue()
-        requests = self._requests(prompt, max_tokens, temperature, top_p, seed, stop, echo, options)
         with (
-            progress_bar("generate", unit="text", disable=not shown) as advance,
+            progress_bar("generate", unit="text", disable=not progress) as advance,
             self._together(requests, inbox) as streams,
         ):
-            for done in range(len(streams)):
-                while done == sum(stream.done for stream in streams):
-                    stream, told = inbox.get()
-                    stream.take(told)
-                    stream.drain()
+            ended = 0
+            while ended < len(streams):
+                stream, told = inbox.get()
+                was_done = stream.done
+                stream.take(told)
+                stream.drain()
+                ended += stream.done and not was_done
                 if advance is not None:
-                    advance(done + 1, len(streams))
+                    advance(ended, len(streams))
             return [stream.wait() for stream in streams]
 
     def stream(
@@ -240,49 +273,32 @@ class Llama:
         prompt: Prompt = "",
         max_tokens: int | None = None,
         temperature: float = 1.0,
-        top_p: float = 0.9,
-        seed: int | None = None,
-        stop: str | Sequence[str] | None = None,
-        echo: bool = False,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Stream:
         """generate() for one prompt, as an iterator that gives each piece of the text as soon as it is made."""
-        return Stream(self, self._request(prompt, max_tokens, temperature, top_p, seed, stop, echo, **options))
+        return Stream(self, self._request(prompt, max_tokens, temperature, **options))
 
     def submit(
         self,
         prompt: Prompt = "",
         max_tokens: int | None = None,
         temperature: float = 1.0,
-        top_p: float = 0.9,
-        seed: int | None = None,
-        stop: str | Sequence[str] | None = None,
-        echo: bool = False,
+        *,
         on_chunk: Callable[[Chunk], object] | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Stream:
         """Has a text made while the caller goes on; wait() gives its result, close() ends it.
 
         on_chunk: called with each chunk on the thread that computes, so it must be quick. What it raises ends this
             text, no other, and comes out of wait().
         """
-        request = self._request(prompt, max_tokens, temperature, top_p, seed, stop, echo, **options)
-        return Stream(self, request, on_chunk=on_chunk)
+        return Stream(self, self._request(prompt, max_tokens, temperature, **options), on_chunk=on_chunk)
 
     def stream_many(
-        self,
-        prompts: Sequence[str] | Sequence[Sequence[int]],
-        max_tokens: int | None = None,
-        temperature: float = 1.0,
-        top_p: float = 0.9,
-        seed: int | None = None,
-        stop: str | Sequence[str] | None = None,
-        echo: bool = False,
-        **options: Any,
+        self, prompts: Prompts, max_tokens: int | None = None, temperature: float = 1.0, **options: Unpack[Options]
     ) -> Iterator[tuple[int, Chunk]]:
         """Continues several texts together; gives each piece as soon as it is made, with the index of its prompt."""
-        requests = self._requests(prompts, max_tokens, temperature, top_p, seed, stop, echo, options)
-        return self._stream_many(requests)
+        return self._stream_many(self._requests(prompts, max_tokens, temperature, options))
 
     def _stream_many(self, requests: list[Request]) -> Iterator[tuple[int, Chunk]]:
         inbox: SimpleQueue[tuple[Stream, Told]] = SimpleQueue()
@@ -290,10 +306,13 @@ class Llama:
             index = {id(stream): i for i, stream in enumerate(streams)}
             for i, stream in enumerate(streams):
                 yield from ((i, chunk) for chunk in stream.drain())
-            while not all(stream.done for stream in streams):
+            ended = 0
+            while ended < len(streams):
                 stream, told = inbox.get()
+                was_done = stream.done
                 stream.take(told)
                 yield from ((index[id(stream)], chunk) for chunk in stream.drain())
+                ended += stream.done and not was_done
             for stream in streams:
                 stream.wait()  # raises what failed
 
@@ -381,19 +400,10 @@ class Llama:
         return events
 
     def _requests(
-        self,
-        prompts: Any,
-        max_tokens: int | None,
-        temperature: float,
-        top_p: float,
-        seed: int | None,
-        stop: str | Sequence[str] | None,
-        echo: bool,
-        options: dict[str, Any],
+        self, prompts: Prompts, max_tokens: int | None, temperature: float, options: Options
     ) -> list[Request]:
         """All of them, checked before any is computed."""
-        given = (max_tokens, temperature, top_p, seed, stop, echo)
-        return [self._request(prompt, *given, **options) for prompt in prompts]
+        return [self._request(prompt, max_tokens, temperature, **options) for prompt in prompts]
 
     def _ids(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, str | bytes | bytearray | memoryview):
@@ -409,11 +419,11 @@ class Llama:
         prompt: Prompt,
         max_tokens: int | None,
         temperature: float,
-        top_p: float,
-        seed: int | None,
-        stop: str | Sequence[str] | None,
-        echo: bool,
         *,
+        top_p: float = 0.9,
+        seed: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        echo: bool = False,
         logprobs: int | None = None,
         priority: int = 0,
         speculate: int = 0,
@@ -578,4 +588,4 @@ def generate(
     checkpoint: None takes the model in the box, as in generate(prompt="Once upon a time").
     """
     with Llama(checkpoint, tokenizer, quantize, threads, context) as llama:
-        return llama.generate(prompt, max_tokens, temperature, top_p, seed, stop)
+        return llama.generate(prompt, max_tokens, temperature, top_p=top_p, seed=seed, stop=stop)

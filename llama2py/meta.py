@@ -198,7 +198,7 @@ class Llama:
             seed = self._random.getrandbits(64)
             most = min(max_gen_len, self.max_seq_len - len(ids))
             wanted = self.model._request(
-                ids, most, temperature, top_p, seed, None, echo, logprobs=0 if logprobs else None
+                ids, most, temperature, top_p=top_p, seed=seed, echo=echo, logprobs=0 if logprobs else None
             )
             # <s> ends a text in llama2.c, but not there.
             requests.append(replace(wanted, asked=replace(wanted.asked, stops=self.tokenizer.found.eos_ids)))

@@ -179,30 +179,28 @@ void engine_interrupt(llama2_engine *e) {
 
 /* Events. */
 
+/* Has an array of `room` items hold `wanted`, and as many again. */
+static llama2_status grow(void **array, int32_t *room, int64_t wanted, size_t size, const char *what) {
+  if (wanted <= *room) return LLAMA2_OK;
+  int64_t n = 2 * wanted;
+  void *grown = n <= INT32_MAX ? mem_resize(*array, (size_t)n, size) : NULL;
+  if (!grown)
+    return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)n * size, mem_available(),
+                             "no memory for %lld %s of a step; submit fewer requests at a time", (long long)n, what);
+  *array = grown;
+  *room = (int32_t)n;
+  return LLAMA2_OK;
+}
+
 /* Room for all that a step can bring about: what comes in from now on waits for the next one. */
 static llama2_status make_room(llama2_engine *e) {
   pthread_mutex_lock(&e->lock);
   e->known_id = e->last_id;
-  int64_t rows = e->x.limits.rows, most_events = e->n_events + 2 * rows + e->n_all;
-  int64_t most_tops = e->n_tops + (int64_t)e->x.limits.logits * LLAMA2_TOP_MOST;
+  int64_t events = e->n_events + 2 * (int64_t)e->x.limits.rows + e->n_all;
   pthread_mutex_unlock(&e->lock);
-  if (most_events > e->events_room) {
-    llama2_event *events = mem_resize(e->events, (size_t)most_events * 2, sizeof *events);
-    if (!events)
-      return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)most_events * 2 * sizeof *events, 0,
-                               "no memory for %lld events", (long long)most_events);
-    e->events = events;
-    e->events_room = (int32_t)(most_events * 2);
-  }
-  if (most_tops > e->tops_room) {
-    llama2_top *tops = mem_resize(e->tops, (size_t)most_tops * 2, sizeof *tops);
-    if (!tops)
-      return status_fail_sized(LLAMA2_ERR_MEMORY, (uint64_t)most_tops * 2 * sizeof *tops, 0,
-                               "no memory for %lld tokens", (long long)most_tops);
-    e->tops = tops;
-    e->tops_room = (int32_t)(most_tops * 2);
-  }
-  return LLAMA2_OK;
+  int64_t tops = e->n_tops + (int64_t)e->x.limits.logits * LLAMA2_TOP_MOST;
+  RETURN_IF_FAILED(grow((void **)&e->events, &e->events_room, events, sizeof *e->events, "events"));
+  return grow((void **)&e->tops, &e->tops_room, tops, sizeof *e->tops, "likeliest tokens");
 }
 
 static llama2_event *tell(llama2_engine *e, const request *r, int32_t token, int32_t index, llama2_end end) {

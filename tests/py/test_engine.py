@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import llama2py
 from llama2py import Chunk, Llama, Result, Stream
 from llama2py.cli import main
+from llama2py.llama import Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 PROMPT = "Once there was a fox who lived by the sea, and"
 
@@ -26,10 +31,10 @@ def llama() -> Iterator[Llama]:
         yield made
 
 
-def alone(prompt: str | list[int], **options: object) -> Result:
+def alone(prompt: str | list[int], max_tokens: int | None, temperature: float, **options: Unpack[Options]) -> Result:
     """What a Llama that does nothing else, and keeps nothing, makes of it."""
     with Llama(threads=1, prefix_cache=False, batch=7) as fresh:
-        return fresh.generate(prompt, **options)
+        return fresh.generate(prompt, max_tokens, temperature, **options)
 
 
 def same(one: Result, other: Result) -> bool:
@@ -39,9 +44,9 @@ def same(one: Result, other: Result) -> bool:
 
 def test_several_prompts_get_what_each_gets_alone(llama: Llama) -> None:
     prompts = [PROMPT, "One day", PROMPT + " a bear", "", "The end of the"]
-    options = {"max_tokens": 30, "temperature": 0.8, "seed": 5, "logprobs": 2, "echo": True}
-    for prompt, result in zip(prompts, llama.generate(prompts, **options), strict=True):
-        assert same(result, alone(prompt, **options))
+    options: Options = {"seed": 5, "logprobs": 2, "echo": True}
+    for prompt, result in zip(prompts, llama.generate(prompts, 30, 0.8, **options), strict=True):
+        assert same(result, alone(prompt, 30, 0.8, **options))
     assert llama.generate([llama.tokenize(p) for p in prompts], 3, temperature=0)[1].tokens == (
         llama.generate("One day", 3, temperature=0).tokens
     )
@@ -96,7 +101,7 @@ def test_more_than_the_pool_is_refused_and_less_waits() -> None:
         assert (refused.value.required, refused.value.available) == (83, 64)
         prompts = [f"Fox number {i} went" for i in range(12)]
         results = llama.generate(prompts, 40, temperature=0)
-        assert [r.tokens for r in results] == [alone(p, max_tokens=40, temperature=0).tokens for p in prompts]
+        assert [r.tokens for r in results] == [alone(p, 40, 0).tokens for p in prompts]
         assert llama.state.pauses > 0
         state = llama.state
         assert state.free + state.idle == state.pages == 4
@@ -131,7 +136,7 @@ def test_submit_goes_on_while_the_caller_does(llama: Llama) -> None:
     with pytest.raises(TimeoutError):
         llama.submit(PROMPT, 400, 0.8, seed=1).wait(0.0)
     for seed, stream in enumerate(streams):
-        assert same(stream.wait(60), alone(PROMPT, max_tokens=20, temperature=0.8, seed=seed))
+        assert same(stream.wait(60), alone(PROMPT, 20, 0.8, seed=seed))
         assert stream.done
 
 
@@ -154,7 +159,7 @@ def test_cancelled_from_many_threads_the_pool_is_whole() -> None:
         state = llama.state
         assert (state.waiting, state.running) == (0, 0)
         assert state.free + state.idle == state.pages
-    assert expected == alone(PROMPT, max_tokens=5, temperature=0).tokens
+    assert expected == alone(PROMPT, 5, 0).tokens
 
 
 def test_sessions_grow_fork_and_are_saved(tmp_path: Path) -> None:
@@ -208,7 +213,7 @@ class Courses(RuleBasedStateMachine):
     @initialize(pool=st.integers(6, 40), sequences=st.integers(1, 6), chunk=st.integers(1, 40), keep=st.booleans())
     def begin(self, pool: int, sequences: int, chunk: int, keep: bool) -> None:
         self.llama = Llama(pool=pool * 16, sequences=sequences, chunk=chunk, prefix_cache=keep, batch=24, context=96)
-        self.streams: list[tuple[Stream, list[int], dict[str, int | float]]] = []
+        self.streams: list[tuple[Stream, list[int], int, float, int]] = []
 
     @rule(
         words=st.integers(0, 30),
@@ -223,9 +228,8 @@ class Courses(RuleBasedStateMachine):
         self, words: int, other: int, n: int, seed: int, temperature: float, priority: int, speculate: int
     ) -> None:
         ids = [1] + [300 + i for i in range(words)] + [400 + other] * other
-        options = {"max_tokens": n, "temperature": temperature, "seed": seed}
-        stream = self.llama.submit(ids, priority=priority, speculate=speculate, logprobs=1, **options)  # type: ignore[arg-type]
-        self.streams.append((stream, ids, options))
+        stream = self.llama.submit(ids, n, temperature, seed=seed, priority=priority, speculate=speculate, logprobs=1)
+        self.streams.append((stream, ids, n, temperature, seed))
 
     @rule(which=st.integers(0, 100), n=st.integers(1, 5))
     def read(self, which: int, n: int) -> None:
@@ -242,9 +246,9 @@ class Courses(RuleBasedStateMachine):
         if self.streams:
             self.check(*self.streams.pop(which % len(self.streams)))
 
-    def check(self, stream: Stream, ids: list[int], options: dict[str, int | float]) -> None:
-        found = stream.wait()
-        assert same(found, self.reference().generate(ids, logprobs=1, **options))
+    def check(self, stream: Stream, ids: list[int], n: int, temperature: float, seed: int) -> None:
+        expected = self.reference().generate(ids, n, temperature, seed=seed, logprobs=1)
+        assert same(stream.wait(), expected)
 
     _reference: Llama | None = None
 

@@ -264,7 +264,7 @@ def test_run_and_python_tell_the_same(
     storyteller: Path, quantize: str | None, temperature: float, top_p: float, seed: int, run: Run
 ) -> None:
     with Llama(storyteller, quantize=quantize) as llama:
-        result = llama.generate("", 64, temperature, top_p, seed)
+        result = llama.generate("", 64, temperature, top_p=top_p, seed=seed)
     sampling = ["-n", "64", "-t", str(temperature), "-p", str(top_p), "-s", str(seed)]
     quantized = ["--quant", quantize] if quantize else []
     for options, environment in (
@@ -280,9 +280,9 @@ def test_run_and_python_tell_the_same(
 
 def test_a_seed_is_a_text(storyteller: Path) -> None:
     with Llama(storyteller) as llama:
-        texts = [llama.generate("", 32, 1.0, 1.0, seed).text for seed in (1, 2, 1)]
-        drawn = llama.generate("", 32, 1.0, 1.0)
-        again = llama.generate("", 32, 1.0, 1.0, drawn.seed)
+        texts = [llama.generate("", 32, top_p=1.0, seed=seed).text for seed in (1, 2, 1)]
+        drawn = llama.generate("", 32, top_p=1.0)
+        again = llama.generate("", 32, top_p=1.0, seed=drawn.seed)
     assert texts[0] == texts[2] != texts[1]
     assert again.text == drawn.text
 

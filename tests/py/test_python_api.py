@@ -103,9 +103,8 @@ def test_call_and_module_function_are_generate(llama: Llama, files: Files) -> No
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_streaming_equals_generate(llama: Llama, echo: bool, stop: str | list[str] | None, temperature: float) -> None:
     for seed in range(4):
-        options = {"max_tokens": 50, "temperature": temperature, "seed": seed}
-        expected = llama.generate("One é", stop=stop, echo=echo, **options)
-        stream = llama.stream("One é", stop=stop, echo=echo, **options)  # type: ignore[arg-type]
+        expected = llama.generate("One é", 50, temperature, seed=seed, stop=stop, echo=echo)
+        stream = llama.stream("One é", 50, temperature, seed=seed, stop=stop, echo=echo)
         chunks = list(stream)
         assert "".join(map(str, chunks)) == expected.text == stream.result.text
         assert [c.token for c in chunks if c.token is not None] == expected.tokens == stream.result.tokens
