@@ -47,7 +47,7 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
   if (options->pool <= 0) resolved->pool = resolved->context;
   if (options->pool == LLAMA2_POOL_MANY && resolved->pool < MANY_TOKENS) resolved->pool = MANY_TOKENS;
   if (!resolved->batch) resolved->batch = DEFAULT_BATCH;
-  if (resolved->batch > resolved->context) resolved->batch = resolved->context;
+  if (resolved->batch > resolved->pool) resolved->batch = (int32_t)resolved->pool;
   if (!resolved->threads) resolved->threads = threads_default();
   return LLAMA2_OK;
 }

@@ -237,6 +237,7 @@ static llama2_status tell_chance(llama2_engine *e, const request *r, int32_t slo
 /* Leaving. */
 
 static void leave_pages(llama2_engine *e, request *r) {
+  if (e->options.keep) kv_keep_last(&e->x.pool, &r->sequence, r->tokens);
   kv_truncate(&e->x.pool, &r->sequence, 0);
   guess_forget(e, r, 0);
 }
@@ -429,6 +430,33 @@ static int32_t rows_within(const request *r, int32_t n, int32_t spare, int32_t *
   return i;
 }
 
+static int32_t left_to_read(const request *r) {
+  int32_t n = r->n_tokens - r->sequence.length;
+  return n > 1 ? n : 0;
+}
+
+/* How rows of prompts are shared out in a step: of those that are read with the greatest priority each has the same, so
+ * that a short one need not wait for a long one; the rest goes to whoever comes first. */
+typedef struct shares {
+  int32_t priority, each, rest;
+} shares;
+
+static int32_t share_of(const shares *s, const request *r) {
+  int32_t left = left_to_read(r);
+  return r->priority != s->priority ? 0 : left < s->each ? left : s->each;
+}
+
+static shares share_out(const llama2_engine *e, int32_t rows) {
+  const request *first = e->running;
+  while (first && !left_to_read(first)) first = first->next;
+  shares s = {.priority = first ? first->priority : 0, .rest = rows};
+  int32_t n = 0;
+  for (const request *r = first; r; r = r->next) n += r->priority == s.priority && left_to_read(r);
+  if (n) s.each = rows / n;
+  for (const request *r = first; r; r = r->next) s.rest -= share_of(&s, r);
+  return s;
+}
+
 /* Lays out the rows of a step: a row and its guesses for each that decodes, and pieces of prompts. Where pages run out, the
  * last of those that run are paused. Returns the number of rows. */
 static int32_t lay_rows(llama2_engine *e, int32_t *n_slots) {
@@ -439,6 +467,7 @@ static int32_t lay_rows(llama2_engine *e, int32_t *n_slots) {
   }
   int32_t prompts = x->limits.rows - decoding - guessed, spare = x->limits.logits - e->n_running - guessed;
   if (decoding && prompts > e->options.chunk) prompts = e->options.chunk;
+  shares shares = share_out(e, prompts);
   *n_slots = 0;
   for (request *r = e->running, *next; r; r = next) {
     int32_t first = r->sequence.length, n = r->n_tokens - first;
@@ -447,8 +476,9 @@ static int32_t lay_rows(llama2_engine *e, int32_t *n_slots) {
       if (kv_wanted(&x->pool, &r->sequence, first + 1 + r->n_guessed) > kv_available(&x->pool)) r->n_guessed = 0;
       n += r->n_guessed;
     } else {
-      n = rows_within(r, n < prompts ? n : prompts, spare, &used);
-      prompts -= n;
+      int32_t own = share_of(&shares, r), more = n - own < shares.rest ? n - own : shares.rest;
+      n = rows_within(r, own + more, spare, &used);
+      shares.rest -= more;
       spare -= used;
     }
     while (n > 0 && !executor_reserve(x, &r->sequence, first + n)) {

@@ -3,9 +3,9 @@
 #include <string.h>
 
 llama2_status session_new(const llama2_model *model, const llama2_session_options *options, llama2_session **session) {
-  llama2_session_options resolved;
-  RETURN_IF_FAILED(session_options_resolve(&model->config, options, &resolved));
-  resolved.pool = resolved.context;
+  llama2_session_options own = *options, resolved;
+  own.pool = 0; /* its context */
+  RETURN_IF_FAILED(session_options_resolve(&model->config, &own, &resolved));
   limits l = session_limits(&resolved);
   llama2_session *s = mem_new(1, sizeof *s);
   if (!s) return status_fail_sized(LLAMA2_ERR_MEMORY, sizeof *s, 0, "no memory for a session's description");

@@ -104,7 +104,7 @@ llama2_status engine_save(llama2_engine *e, const int32_t *tokens, int32_t n, co
     status = status_fail_sized(LLAMA2_ERR_MEMORY, h.page_bytes, 0, "%s: no memory for a page", path);
   if (status == LLAMA2_OK) {
     kv_match(&e->x.pool, &found, tokens, n);
-    h.n_pages = (uint32_t)found.n_pages;
+    h.n_pages = (uint32_t)found.n_kept; /* whole ones */
     status = file_out_open(&w.file, path, file_bytes(&h), replace);
   }
   if (status == LLAMA2_OK) {
@@ -166,6 +166,7 @@ static void keep_pages(llama2_engine *e, const head *h, const unsigned char *pag
                        kv_sequence *sequence) {
   kv_pool *pool = &e->x.pool;
   kv_match(pool, sequence, tokens, (int32_t)h->n_pages * KV_PAGE);
+  kv_truncate(pool, sequence, sequence->n_kept * KV_PAGE);
   while (sequence->n_pages < (int32_t)h->n_pages && executor_reserve(&e->x, sequence, sequence->length + KV_PAGE)) {
     int32_t i = sequence->n_pages - 1;
     e->x.model->backend->page_write(e->x.state, sequence->pages[i], pages + (uint64_t)i * h->page_bytes);

@@ -38,21 +38,44 @@ void kv_pool_init(kv_pool *pool, void *memory, int32_t n_pages) {
 
 /* Pages that are kept. */
 
-static int32_t *bucket_of(const kv_pool *pool, uint64_t before, const int32_t *tokens) {
-  uint64_t h = before;
-  for (int i = 0; i < KV_PAGE; i++) {
-    h = (h ^ (uint32_t)tokens[i]) * UINT64_C(0x9E3779B97F4A7C15);
-    h ^= h >> 29;
-  }
-  return &pool->buckets[h & (pool->n_buckets - 1)];
+static int32_t *bucket_of(const kv_pool *pool, uint64_t before) {
+  uint64_t h = before * UINT64_C(0x9E3779B97F4A7C15);
+  return &pool->buckets[(h ^ h >> 32) & (pool->n_buckets - 1)];
 }
 
-static int32_t find(const kv_pool *pool, uint64_t before, const int32_t *tokens) {
-  int32_t page = *bucket_of(pool, before, tokens);
-  while (page >= 0 && (pool->pages[page].before != before ||
-                       memcmp(pool->pages[page].tokens, tokens, sizeof pool->pages[page].tokens) != 0))
-    page = pool->pages[page].next;
-  return page;
+/* The kept page after `before` that begins with most of tokens[0..n); *same: how many. -1 where none begins with any. */
+static int32_t find(const kv_pool *pool, uint64_t before, const int32_t *tokens, int32_t n, int32_t *same) {
+  int32_t best = -1;
+  *same = 0;
+  for (int32_t page = *bucket_of(pool, before); page >= 0 && *same < n; page = pool->pages[page].next) {
+    const kv_page *p = &pool->pages[page];
+    if (p->before != before) continue;
+    int32_t most = p->n < n ? p->n : n, i = 0;
+    while (i < most && p->tokens[i] == tokens[i]) i++;
+    if (i > *same) *same = i, best = page;
+  }
+  return best;
+}
+
+/* Keeps a page of the sequence's, the next after those that are kept, as one of n tokens. */
+static void register_page(kv_pool *pool, const kv_sequence *sequence, int32_t page, const int32_t *tokens, int32_t n) {
+  kv_page *p = &pool->pages[page];
+  int32_t *bucket = bucket_of(pool, sequence->serial);
+  memcpy(p->tokens, tokens, (size_t)n * sizeof *p->tokens);
+  p->n = n;
+  p->before = sequence->serial;
+  p->serial = ++pool->last_serial;
+  p->next = *bucket;
+  *bucket = page;
+}
+
+/* Pages after it are found no more, and go when they are the oldest. */
+static void unregister_page(kv_pool *pool, int32_t page) {
+  kv_page *p = &pool->pages[page];
+  int32_t *link = bucket_of(pool, p->before);
+  while (*link != page) link = &pool->pages[*link].next;
+  *link = p->next;
+  p->serial = 0;
 }
 
 static void unlink_idle(kv_pool *pool, int32_t page) {
@@ -79,12 +102,8 @@ static int32_t take(kv_pool *pool) {
   } else {
     page = pool->oldest;
     assert(page >= 0);
-    kv_page *p = &pool->pages[page];
     unlink_idle(pool, page);
-    int32_t *link = bucket_of(pool, p->before, p->tokens);
-    while (*link != page) link = &pool->pages[*link].next;
-    *link = p->next;
-    p->serial = 0; /* pages after it are found no more, and go when they are the oldest */
+    unregister_page(pool, page);
   }
   pool->pages[page].users = 1;
   return page;
@@ -106,27 +125,36 @@ static void leave(kv_pool *pool, int32_t page) {
 
 /* Sequences. */
 
-/* Whether the page that the next token goes to is somebody else's too. */
-static bool shares_last(const kv_pool *pool, const kv_sequence *s) {
-  if (s->length % KV_PAGE == 0) return false;
+/* The page that the next token goes to, if it may not be written: it is somebody else's too, or kept; else NULL. */
+static const kv_page *shared_last(const kv_pool *pool, const kv_sequence *s) {
+  if (s->length % KV_PAGE == 0) return NULL;
   const kv_page *last = &pool->pages[s->pages[s->length / KV_PAGE]];
-  return last->users > 1 || last->serial;
+  return last->users > 1 || last->serial ? last : NULL;
+}
+
+static int32_t new_pages(const kv_sequence *sequence, int32_t tokens) {
+  int32_t more = kv_pages_for(tokens) - sequence->n_pages;
+  return more > 0 ? more : 0;
 }
 
 int32_t kv_wanted(const kv_pool *pool, const kv_sequence *sequence, int32_t tokens) {
-  int32_t more = kv_pages_for(tokens) - sequence->n_pages;
-  return (more > 0 ? more : 0) + shares_last(pool, sequence);
+  const kv_page *last = shared_last(pool, sequence);
+  return new_pages(sequence, tokens) + (last && last->users > 1);
 }
 
 bool kv_reserve(kv_pool *pool, kv_sequence *sequence, int32_t tokens, kv_copy *copy) {
   assert(tokens > sequence->length);
   *copy = (kv_copy){-1, -1};
   if (kv_wanted(pool, sequence, tokens) > kv_available(pool)) return false;
-  if (shares_last(pool, sequence)) {
+  if (shared_last(pool, sequence)) {
     int32_t *last = &sequence->pages[sequence->length / KV_PAGE];
-    *copy = (kv_copy){*last, take(pool)};
-    leave(pool, *last);
-    *last = copy->to;
+    if (new_pages(sequence, tokens) < kv_available(pool)) {
+      *copy = (kv_copy){*last, take(pool)};
+      leave(pool, *last);
+      *last = copy->to;
+    } else {
+      unregister_page(pool, *last);
+    }
   }
   while (sequence->n_pages < kv_pages_for(tokens)) sequence->pages[sequence->n_pages++] = take(pool);
   return true;
@@ -171,17 +199,11 @@ void kv_fork(kv_pool *pool, const kv_sequence *from, kv_sequence *to) {
 
 void kv_keep(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens) {
   for (; (sequence->n_kept + 1) * KV_PAGE <= sequence->length; sequence->n_kept++) {
-    int32_t *at = &sequence->pages[sequence->n_kept];
+    int32_t *at = &sequence->pages[sequence->n_kept], same;
     const int32_t *held = tokens + sequence->n_kept * KV_PAGE;
-    int32_t like = find(pool, sequence->serial, held);
-    if (like < 0) {
-      kv_page *p = &pool->pages[*at];
-      int32_t *bucket = bucket_of(pool, sequence->serial, held);
-      memcpy(p->tokens, held, sizeof p->tokens);
-      p->before = sequence->serial;
-      p->serial = ++pool->last_serial;
-      p->next = *bucket;
-      *bucket = *at;
+    int32_t like = find(pool, sequence->serial, held, KV_PAGE, &same);
+    if (same < KV_PAGE) {
+      register_page(pool, sequence, *at, held, KV_PAGE);
     } else if (like != *at) {
       use(pool, like);
       leave(pool, *at);
@@ -191,16 +213,28 @@ void kv_keep(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens) {
   }
 }
 
+void kv_keep_last(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens) {
+  kv_keep(pool, sequence, tokens);
+  int32_t n = sequence->length % KV_PAGE, same;
+  if (n == 0 || shared_last(pool, sequence)) return;
+  const int32_t *held = tokens + sequence->n_kept * KV_PAGE;
+  find(pool, sequence->serial, held, n, &same);
+  if (same < n) register_page(pool, sequence, sequence->pages[sequence->n_kept], held, n);
+}
+
 int32_t kv_match(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens, int32_t n) {
   assert(sequence->n_pages == 0 && sequence->n_kept == 0);
-  for (; (sequence->n_pages + 1) * KV_PAGE <= n; sequence->n_pages++) {
-    int32_t page = find(pool, sequence->serial, tokens + sequence->n_pages * KV_PAGE);
+  int32_t same = KV_PAGE;
+  while (same == KV_PAGE && sequence->length < n) {
+    int32_t left = n - sequence->length;
+    int32_t page = find(pool, sequence->serial, tokens + sequence->length, left < KV_PAGE ? left : KV_PAGE, &same);
     if (page < 0) break;
     use(pool, page);
-    sequence->pages[sequence->n_pages] = page;
+    sequence->pages[sequence->n_pages++] = page;
+    sequence->length += same;
+    if (same < KV_PAGE) break;
     sequence->serial = pool->pages[page].serial;
+    sequence->n_kept++;
   }
-  sequence->n_kept = sequence->n_pages;
-  sequence->length = sequence->n_pages * KV_PAGE;
   return sequence->length;
 }

@@ -2,9 +2,9 @@
  * bytes lie is the backend's business.
  *
  * A page holds KV_PAGE tokens for all layers. Sequences share pages: one that several have, or that is kept, is never
- * written. A full page that is kept stays after its last sequence has left it, until its room is needed: those that
- * were left longest ago go first. It is found by its tokens and by the page before it, so that two pages are equal when
- * all tokens up to their ends are. */
+ * written. A page that is kept stays after its last sequence has left it, until its room is needed: those that were left
+ * longest ago go first. It is found by the page before it and by its tokens, so that what is found is equal in all
+ * tokens up to its end; of a page that begins right and goes on otherwise, or is not full, the right part is found. */
 #ifndef MODEL_KV_H
 #define MODEL_KV_H
 
@@ -16,12 +16,13 @@
 #define KV_PAGE LLAMA2_PAGE /* a page holds its tokens for all layers */
 
 typedef struct kv_page {
-  int32_t users; /* sequences that have it */
-  int32_t tokens[KV_PAGE];
-  uint64_t serial;      /* kept: which it is, never used again; else 0 */
-  uint64_t before;      /* kept: serial of the page before it, or 0 */
-  int32_t next;         /* kept: the next in its bucket, or -1 */
-  int32_t older, newer; /* kept and without users: its neighbours by age, or -1 */
+  int32_t users;           /* sequences that have it */
+  int32_t n;               /* kept: its tokens, KV_PAGE unless it was a sequence's last */
+  int32_t tokens[KV_PAGE]; /* kept: (n) */
+  uint64_t serial;         /* kept: which it is, never used again; else 0 */
+  uint64_t before;         /* kept: serial of the page before it, or 0 */
+  int32_t next;            /* kept: the next in its bucket, or -1 */
+  int32_t older, newer;    /* kept and without users: its neighbours by age, or -1 */
 } kv_page;
 
 /* Pages that sequences take and give back. */
@@ -30,7 +31,7 @@ typedef struct kv_pool {
   int32_t n_free, n_idle; /* idle: kept, and without users */
   int32_t *free;          /* (n_pages): the first n_free are free, the last of them is taken next */
   kv_page *pages;         /* (n_pages) */
-  int32_t *buckets;       /* (n_buckets) the first page of each, or -1 */
+  int32_t *buckets;       /* (n_buckets) by the page before: the first page of each, or -1 */
   uint32_t n_buckets;     /* a power of two */
   int32_t oldest, newest; /* idle pages, or -1 */
   uint64_t last_serial;
@@ -65,11 +66,12 @@ static inline int32_t kv_available(const kv_pool *pool) {
 uint64_t kv_pool_bytes(int32_t n_pages);
 void kv_pool_init(kv_pool *pool, void *memory, int32_t n_pages);
 
-/* Pages that kv_reserve() would take. */
+/* Pages that kv_reserve() must at least take. */
 int32_t kv_wanted(const kv_pool *pool, const kv_sequence *sequence, int32_t tokens);
 
 /* Takes pages until the sequence can hold `tokens`, more than its length, and has its last page for itself, which may
- * need a copy; false, with nothing changed, when there are too few. */
+ * need a copy; false, with nothing changed, when there are too few. A page that nobody else has is kept no more where there
+ * is none for a copy. */
 bool kv_reserve(kv_pool *pool, kv_sequence *sequence, int32_t tokens, kv_copy *copy);
 
 /* Forgets all but the first `tokens` and leaves the pages that this empties. Where some were given back, `tokens` is 0, or
@@ -86,7 +88,11 @@ void kv_fork(kv_pool *pool, const kv_sequence *from, kv_sequence *to);
  * for that one. */
 void kv_keep(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens);
 
-/* Has an empty sequence share kept pages that hold the first of tokens[0..n); returns how many tokens they hold. */
+/* Keeps the last page too, full or not, of a sequence that is about to be left. */
+void kv_keep_last(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens);
+
+/* Has an empty sequence share kept pages that hold the first of tokens[0..n), the last of them perhaps in part; returns how
+ * many tokens that are. */
 int32_t kv_match(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens, int32_t n);
 
 #endif

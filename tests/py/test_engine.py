@@ -67,7 +67,7 @@ def test_what_was_read_is_not_read_again() -> None:
         before = llama.state
         again = llama.generate(PROMPT * 4, 20, temperature=0, logprobs=1)
         assert first.cached_tokens == 0
-        assert again.cached_tokens >= again.prompt_tokens - 16 > 0
+        assert again.cached_tokens == again.prompt_tokens - 1
         assert same(first, again)
         assert llama.state.cached_tokens - before.cached_tokens == again.cached_tokens
 
