@@ -23,7 +23,7 @@ from llama2py import _sentencepiece, _tiktoken, _torch
 from llama2py._core import SourceValue
 from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
-from llama2py._opened import Opened, name_keys, shape_keys
+from llama2py._opened import Opened, Shape, name_keys
 from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
 from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
@@ -128,7 +128,7 @@ class _Expected:
     axis: int | None = None
 
 
-class _Model:
+class _Model(Shape):
     """What params.json makes of the tensors."""
 
     def __init__(self, params: Settings) -> None:
@@ -139,17 +139,11 @@ class _Model:
                     f"{params.path}: {short(name)} is {short(params.get(name))}, which is not known; "
                     f"expected some of {', '.join(sorted(_SETTINGS))}"
                 )
-        self.dim = params.whole("dim")
-        self.layers = params.whole("n_layers")
-        self.heads = params.whole("n_heads")
-        self.kv_heads = params.whole("n_kv_heads", self.heads)
-        self.head_dim = params.whole("head_dim", self.dim // self.heads)
+        super().__init__(params, dim="dim", layers="n_layers", heads="n_heads", kv_heads="n_kv_heads")
         self.hidden = params.whole("hidden_dim", self._usual_hidden())
         self.epsilon = params.real("norm_eps", 1e-5)
         self.theta = params.real("rope_theta", 10000)
         self.scaled = params.flag("use_scaled_rope")
-        if self.head_dim % 2:
-            raise CheckpointError(f"{params.path}: heads of {self.head_dim}, expected an even number")
 
     def _usual_hidden(self) -> int:
         """Two thirds of four times the width, times a factor, up to a multiple."""
@@ -177,17 +171,7 @@ class _Model:
             tensors["rope_freqs.weight"] = llama3_factors(
                 self.params.path, self.theta, self.head_dim, factor=factor, low=1, high=4, context=8192
             )
-        keys = shape_keys(
-            dim=self.dim,
-            hidden=self.hidden,
-            layers=self.layers,
-            heads=self.heads,
-            kv_heads=self.kv_heads,
-            head_dim=self.head_dim,
-            vocab_size=vocab_size,
-            context=self._context(),
-            epsilon=self.epsilon,
-        )
+        keys = self.keys(hidden=self.hidden, vocab_size=vocab_size, context=self._context(), epsilon=self.epsilon)
         keys["rope.freq_base"] = self.theta
         whole = name_keys(path, "llama") | {f"llama.{name}": value for name, value in keys.items()}
         notes: list[str] = []
