@@ -58,7 +58,7 @@ def read(path: str) -> Vocabulary:
     kinds: list[int] = []
     trainer: dict[tuple[int, int], Any] = {}
     normalizer: dict[tuple[int, int], Any] = {}
-    for number, wire, value in _fields(path, read_bytes(path, _MOST)):
+    for number, wire, value in _fields(path, read_bytes(path, _MOST, TokenizerError)):
         if wire != _BYTES:
             continue
         if number == 1:

@@ -65,7 +65,7 @@ def open_folder(path: str, tokenizer: bool) -> Opened:
     model = _Model(config)
     keys = name_keys(path, model.family.architecture) | model.model_keys()
     tensors = model.choose(_read_tensors(path, names_in(path)))
-    found = _tokenizer_folder.read(path, config.values, model.vocab_size) if tokenizer else None
+    found = _tokenizer_folder.read(path, config, model.vocab_size) if tokenizer else None
     if found is None:
         return Opened(path, "Hugging Face folder", model.vocab_size, keys, tensors, None, [])
     whole = keys | found.keys
@@ -75,7 +75,7 @@ def open_folder(path: str, tokenizer: bool) -> Opened:
 def tokenizer_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
     """A folder's tokenizer alone. vocab_size: of its model; 0: which config.json says. written: to a GGUF file."""
     config = _read_config(path)
-    found = _tokenizer_folder.read(path, config.values, vocab_size or config.whole("vocab_size"))
+    found = _tokenizer_folder.read(path, config, vocab_size or config.whole("vocab_size"))
     if found is None:
         raise TokenizerError(f"{path}: {_tokenizer_folder.MISSING}")
     if written:
