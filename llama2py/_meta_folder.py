@@ -24,7 +24,7 @@ from llama2py._core import SourceValue
 from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
 from llama2py._opened import Opened, Shape, name_keys
-from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
+from llama2py._tensors import Placed, Tensor, check_float, llama3_factors, same_values, shape_text
 from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
 __all__ = ["PARAMS", "folder_keys", "is_folder", "no_keys", "open_file", "open_folder", "tokenizer_keys"]
@@ -72,12 +72,13 @@ def open_file(path: str, tokenizer: bool) -> Opened:
 
 
 def folder_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
-    """GGUF's keys of a folder's tokenizer, which its model's shape belongs to."""
-    del vocab_size, written
-    found = open_folder(path, tokenizer=True)
-    if found.tokenizer is None:
-        raise TokenizerError(f"{path}: the folder has no {_TOKENIZER}; name another tokenizer")
-    return {key: value for key, value in found.keys.items() if key.startswith("tokenizer.")}
+    """GGUF's keys of a folder's tokenizer. vocab_size: 0: that of the embedding in it."""
+    del written
+    tokenizer, params = _find_tokenizer(path), os.path.join(path, PARAMS)
+    if tokenizer is None:
+        raise TokenizerError(f"{path}: no {_TOKENIZER} in the folder or above it; name another tokenizer")
+    later = Settings(params, read_object(params)).flag("use_scaled_rope")
+    return tokenizer_keys(tokenizer, vocab_size or open_folder(path, tokenizer=False).vocab_size, [], later)
 
 
 def no_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
@@ -255,10 +256,7 @@ class _Model(Shape):
                 f"{tensor.path}: the tensor {expected.name} is {shape_text(tensor.shape)}, "
                 f"expected {shape_text(tuple(shape))}{parts} {said}{cut}"
             )
-        if tensor.dtype not in FLOATS:
-            raise CheckpointError(
-                f"{tensor.path}: the tensor {expected.name} is {tensor.dtype}, expected F32, F16 or BF16"
-            )
+        check_float(tensor)
         return tensor
 
     @staticmethod

@@ -29,8 +29,11 @@ class Kind(IntEnum):
     """What a token is, as GGUF numbers it too."""
 
     NORMAL = 1
+    UNKNOWN = 2
     CONTROL = 3
+    USER = 4
     UNUSED = 5
+    BYTE = 6
 
 
 # How protobuf writes a field's value; groups are not in use any more.

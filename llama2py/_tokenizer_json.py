@@ -15,13 +15,13 @@ import numpy as np
 
 from llama2py._core import SourceValue
 from llama2py._json import Settings, read_object, short
+from llama2py._sentencepiece import Kind
 from llama2py.errors import TokenizerError
 
 __all__ = ["OWN", "Part", "Vocabulary", "read"]
 
 OWN = "llama2py."  # what begins keys of our own, behind "tokenizer."
 
-_NORMAL, _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = range(1, 7)
 _ADDED, _LEFT, _RIGHT, _WORD, _NORMALIZED, _ONLY = 1, 2, 4, 8, 16, 32
 _FLAGS = {"lstrip": _LEFT, "rstrip": _RIGHT, "single_word": _WORD, "normalized": _NORMALIZED}
 _SPACE = "\u2581"
@@ -94,10 +94,10 @@ class Vocabulary:
             keys[f"{OWN}split_spaces"] = True
         if self.each_unknown:
             keys[f"{OWN}each_unknown"] = True
-        usual = {id: _ADDED for id, kind in enumerate(self.kinds) if kind in (_USER, _CONTROL, _UNKNOWN)}
+        usual = {id: _ADDED for id, kind in enumerate(self.kinds) if kind in (Kind.USER, Kind.CONTROL, Kind.UNKNOWN)}
         told = {id: flags & ~_ONLY for id, flags in self.added.items()} == usual
         spaced = not self.pre and any(_SPACE in self.texts[id] for id in self.added)
-        word = self.whole_words and any(self.kinds[id] == _USER for id in self.added)
+        word = self.whole_words and any(self.kinds[id] == Kind.USER for id in self.added)
         if not told or spaced or word:
             flags = np.zeros(len(self.texts), np.int32)
             flags[list(self.added)] = list(self.added.values())
@@ -128,7 +128,7 @@ class Vocabulary:
         apart = _apart(self._made())
         if apart:
             return f"merges that make {short(min(apart))} stand apart"
-        pieces = {text for text, kind in zip(self.texts, self.kinds, strict=True) if kind == _NORMAL}
+        pieces = {text for text, kind in zip(self.texts, self.kinds, strict=True) if kind == Kind.NORMAL}
         made = set(self.merges)
         for piece in pieces:
             if len(piece) > _LETTERS_MOST:
@@ -268,7 +268,7 @@ def _tokens(root: Part, vocab_size: int) -> Vocabulary:
             raise token.wrong("id", f"{vocab[text]}, as the vocabulary has {short(text)}")
         if text not in vocab:
             _put(root, texts, text, id, vocab_size)
-        kinds[id] = _CONTROL if token.flag("special") else _USER
+        kinds[id] = Kind.CONTROL if token.flag("special") else Kind.USER
         flags[id] = _ADDED + sum(flag for name, flag in _FLAGS.items() if token.flag(name))
         flags[id] += 0 if text in vocab else _ONLY
     if not texts:
@@ -279,7 +279,7 @@ def _tokens(root: Part, vocab_size: int) -> Vocabulary:
     return Vocabulary(
         root.path,
         [texts.get(id, f"[PAD{id}]") for id in range(vocab_size)],
-        [kinds.get(id, _NORMAL if id in texts else _UNUSED) for id in range(vocab_size)],
+        [kinds.get(id, Kind.NORMAL if id in texts else Kind.UNUSED) for id in range(vocab_size)],
         merges,
         added=flags,
     )
@@ -324,22 +324,22 @@ def _model(root: Part, v: Vocabulary) -> None:
     if has_bytes and (v.pre or len(names) < 256):
         raise model.wrong("byte_fallback", f"false where {'bytes are merged' if v.pre else 'not all bytes are tokens'}")
     for name in names if has_bytes else ():
-        v.kinds[ids[name]] = _BYTE
+        v.kinds[ids[name]] = Kind.BYTE
     unknown = model.get("unk_token")
     if unknown is not None:
         if not isinstance(unknown, str) or unknown not in ids:
             raise model.wrong("unk_token", "a token of the vocabulary")
         v.unknown = ids[unknown]
-        if not v.pre and v.kinds[v.unknown] in (_CONTROL, _NORMAL):
-            v.kinds[v.unknown] = _UNKNOWN
+        if not v.pre and v.kinds[v.unknown] in (Kind.CONTROL, Kind.NORMAL):
+            v.kinds[v.unknown] = Kind.UNKNOWN
     v.each_unknown = not v.pre and not has_bytes and unknown is not None and not model.flag("fuse_unk")
     if not v.pre and _SPACE not in ids:
         raise TokenizerError(f"{model.path}: no token for {_SPACE!r}, which stands for a space")
     # To the core bytes and spaces stand for themselves. What it could not tell apart no text becomes in these files.
     alphabet = {*map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x144)))}
     for id, (text, kind) in enumerate(zip(v.texts, v.kinds, strict=True)):
-        if kind == _NORMAL and not (alphabet.issuperset(text) if v.pre else " " not in text):
-            v.kinds[id] = _UNUSED
+        if kind == Kind.NORMAL and not (alphabet.issuperset(text) if v.pre else " " not in text):
+            v.kinds[id] = Kind.UNUSED
 
 
 # What is done to texts.

@@ -15,7 +15,7 @@ from llama2py._core import SourceValue
 from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
 from llama2py._opened import Opened, Shape, name_keys
-from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
+from llama2py._tensors import Placed, Tensor, check_float, llama3_factors, same_values, shape_text
 from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
 __all__ = ["CONFIG", "is_folder", "open_folder", "tokenizer_keys"]
@@ -262,8 +262,7 @@ class _Model(Shape):
                     f"{tensor.path}: the tensor {name} is {shape_text(tensor.shape)}, "
                     f"expected {shape_text(shape)} as {CONFIG} says"
                 )
-            if tensor.dtype not in FLOATS:
-                raise CheckpointError(f"{tensor.path}: the tensor {name} is {tensor.dtype}, expected F32, F16 or BF16")
+            check_float(tensor)
             chosen[gguf] = Placed((tensor,), split=split)
         self._drop_tied(left, chosen["token_embd.weight"])
         for name, tensor in left.items():
