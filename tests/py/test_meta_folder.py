@@ -482,9 +482,7 @@ def test_a_file_too_many(tmp_path: Path) -> None:
     weights = checkpoints.random_weights(SHAPE, 1)
     folder = write_meta(tmp_path / "model", weights)
     (folder / "consolidated.01.pth").write_bytes((folder / "consolidated.00.pth").read_bytes())
-    with pytest.raises(
-        CheckpointError, match=r"wq\.weight is 64 x 64, .*; the model was cut in 1, and there are 2|512 x 64"
-    ):
+    with pytest.raises(CheckpointError, match=r"wq\.weight is 64 x 64, .*; the model was cut in 1, and there are 2"):
         Llama(folder)
 
 
