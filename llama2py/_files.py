@@ -7,14 +7,17 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from llama2py.errors import CheckpointError, FileError, FileMissingError
+from llama2py.errors import CheckpointError, FileError, FileMissingError, TokenizerError
 
-__all__ = ["first_bytes", "map_bytes", "names_in", "read_bytes"]
+__all__ = ["Failure", "first_bytes", "map_bytes", "names_in", "read_bytes"]
+
+
+Failure: TypeAlias = "type[CheckpointError | TokenizerError]"
 
 
 def _failed(path: str, error: OSError | ValueError) -> FileError:
@@ -49,12 +52,12 @@ def names_in(folder: str) -> list[str]:
         raise _failed(folder, error) from None
 
 
-def read_bytes(path: str, most: int) -> bytes:
-    """All of a file that is read whole."""
+def read_bytes(path: str, most: int, failure: Failure = CheckpointError) -> bytes:
+    """All of a file that is read whole. failure: what is raised of one that is larger."""
     file, size = _open(path)
     with file:
         if size > most:
-            raise CheckpointError(f"{path}: {size} bytes, expected at most {most}")
+            raise failure(f"{path}: {size} bytes, expected at most {most}")
         try:
             return file.read(most)
         except OSError as error:

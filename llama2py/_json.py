@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from reprlib import Repr
 from typing import Any
 
-from llama2py._files import read_bytes
-from llama2py.errors import CheckpointError
+from llama2py._files import Failure, read_bytes
+from llama2py.errors import CheckpointError, TokenizerError
 
 __all__ = ["Settings", "parse_object", "read_object", "short"]
 
@@ -22,19 +22,19 @@ _repr.maxlevel = 3
 short = _repr.repr  # any value of such a file in a message, cut where it is long
 
 
-def read_object(path: str) -> dict[str, Any]:
-    """The object that a file holds."""
-    return parse_object(read_bytes(path, _MOST), path)
+def read_object(path: str, failure: Failure = CheckpointError) -> dict[str, Any]:
+    """The object that a file holds. failure: what is raised of another file."""
+    return parse_object(read_bytes(path, _MOST, failure), path, failure)
 
 
-def parse_object(data: bytes, where: str) -> dict[str, Any]:
+def parse_object(data: bytes, where: str, failure: Failure = CheckpointError) -> dict[str, Any]:
     """The object that some bytes are. where: what a complaint begins with."""
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{where}: not JSON: {' '.join(str(error).split())}") from None
+        raise failure(f"{where}: not JSON: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{where}: JSON of a {type(value).__name__}, expected an object")
+        raise failure(f"{where}: JSON of a {type(value).__name__}, expected an object")
     return value
 
 
@@ -48,7 +48,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class Settings:
-    """The values of an object, each checked when it is asked for. One that is null is not there."""
+    """The values of an object, each checked when it is asked for. One that is null is not there.
+
+    failure: what a value that cannot be is told with.
+    """
+
+    failure: Failure = CheckpointError
 
     def __init__(self, path: str, values: Mapping[str, Any]) -> None:
         """path: what a complaint begins with."""
@@ -63,9 +68,9 @@ class Settings:
         """Of those that are there."""
         return [name for name, value in self.values.items() if value is not None]
 
-    def wrong(self, name: str, expected: str) -> CheckpointError:
+    def wrong(self, name: str, expected: str) -> CheckpointError | TokenizerError:
         """What to raise of a value that cannot be."""
-        return CheckpointError(f"{self.path}: {name} is {short(self.values.get(name))}, expected {expected}")
+        return self.failure(f"{self.path}: {name} is {short(self.values.get(name))}, expected {expected}")
 
     def whole(self, name: str, usual: int | None = None) -> int:
         """A size. usual: where it is not there."""
@@ -83,12 +88,12 @@ class Settings:
             raise self.wrong(name, "a number from 0 to 3e38")
         return float(value)
 
-    def flag(self, name: str) -> bool:
-        """False where it is not there."""
+    def flag(self, name: str, usual: bool = False) -> bool:
+        """True or false. usual: where it is not there."""
         value = self.get(name)
         if value is not None and type(value) is not bool:
             raise self.wrong(name, "true or false")
-        return bool(value)
+        return usual if value is None else bool(value)
 
     def part(self, name: str) -> Settings | None:
         """An object inside."""
@@ -97,4 +102,4 @@ class Settings:
             return None
         if not isinstance(value, dict):
             raise self.wrong(name, "an object")
-        return Settings(f"{self.path}: {name}", value)
+        return type(self)(f"{self.path}: {name}", value)

@@ -23,8 +23,8 @@ from llama2py import _sentencepiece, _tiktoken, _torch
 from llama2py._core import SourceValue
 from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
-from llama2py._opened import Opened, name_keys, shape_keys
-from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
+from llama2py._opened import Opened, Shape, name_keys
+from llama2py._tensors import Placed, Tensor, check_float, llama3_factors, same_values, shape_text
 from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
 __all__ = ["PARAMS", "folder_keys", "is_folder", "no_keys", "open_file", "open_folder", "tokenizer_keys"]
@@ -72,12 +72,13 @@ def open_file(path: str, tokenizer: bool) -> Opened:
 
 
 def folder_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
-    """GGUF's keys of a folder's tokenizer, which its model's shape belongs to."""
-    del vocab_size, written
-    found = open_folder(path, tokenizer=True)
-    if found.tokenizer is None:
-        raise TokenizerError(f"{path}: the folder has no {_TOKENIZER}; name another tokenizer")
-    return {key: value for key, value in found.keys.items() if key.startswith("tokenizer.")}
+    """GGUF's keys of a folder's tokenizer. vocab_size: 0: that of the embedding in it."""
+    del written
+    tokenizer, params = _find_tokenizer(path), os.path.join(path, PARAMS)
+    if tokenizer is None:
+        raise TokenizerError(f"{path}: no {_TOKENIZER} in the folder or above it; name another tokenizer")
+    later = Settings(params, read_object(params)).flag("use_scaled_rope")
+    return tokenizer_keys(tokenizer, vocab_size or open_folder(path, tokenizer=False).vocab_size, [], later)
 
 
 def no_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
@@ -128,7 +129,7 @@ class _Expected:
     axis: int | None = None
 
 
-class _Model:
+class _Model(Shape):
     """What params.json makes of the tensors."""
 
     def __init__(self, params: Settings) -> None:
@@ -139,17 +140,11 @@ class _Model:
                     f"{params.path}: {short(name)} is {short(params.get(name))}, which is not known; "
                     f"expected some of {', '.join(sorted(_SETTINGS))}"
                 )
-        self.dim = params.whole("dim")
-        self.layers = params.whole("n_layers")
-        self.heads = params.whole("n_heads")
-        self.kv_heads = params.whole("n_kv_heads", self.heads)
-        self.head_dim = params.whole("head_dim", self.dim // self.heads)
+        super().__init__(params, dim="dim", layers="n_layers", heads="n_heads", kv_heads="n_kv_heads")
         self.hidden = params.whole("hidden_dim", self._usual_hidden())
         self.epsilon = params.real("norm_eps", 1e-5)
         self.theta = params.real("rope_theta", 10000)
         self.scaled = params.flag("use_scaled_rope")
-        if self.head_dim % 2:
-            raise CheckpointError(f"{params.path}: heads of {self.head_dim}, expected an even number")
 
     def _usual_hidden(self) -> int:
         """Two thirds of four times the width, times a factor, up to a multiple."""
@@ -177,17 +172,7 @@ class _Model:
             tensors["rope_freqs.weight"] = llama3_factors(
                 self.params.path, self.theta, self.head_dim, factor=factor, low=1, high=4, context=8192
             )
-        keys = shape_keys(
-            dim=self.dim,
-            hidden=self.hidden,
-            layers=self.layers,
-            heads=self.heads,
-            kv_heads=self.kv_heads,
-            head_dim=self.head_dim,
-            vocab_size=vocab_size,
-            context=self._context(),
-            epsilon=self.epsilon,
-        )
+        keys = self.keys(hidden=self.hidden, vocab_size=vocab_size, context=self._context(), epsilon=self.epsilon)
         keys["rope.freq_base"] = self.theta
         whole = name_keys(path, "llama") | {f"llama.{name}": value for name, value in keys.items()}
         notes: list[str] = []
@@ -271,10 +256,7 @@ class _Model:
                 f"{tensor.path}: the tensor {expected.name} is {shape_text(tensor.shape)}, "
                 f"expected {shape_text(tuple(shape))}{parts} {said}{cut}"
             )
-        if tensor.dtype not in FLOATS:
-            raise CheckpointError(
-                f"{tensor.path}: the tensor {expected.name} is {tensor.dtype}, expected F32, F16 or BF16"
-            )
+        check_float(tensor)
         return tensor
 
     @staticmethod

@@ -9,9 +9,11 @@ from math import prod
 
 from llama2py._core import Source, SourceValue
 from llama2py._files import names_in
+from llama2py._json import Settings
 from llama2py._tensors import Placed
+from llama2py.errors import CheckpointError
 
-__all__ = ["Opened", "name_keys", "shape_keys"]
+__all__ = ["Opened", "Shape", "name_keys"]
 
 
 @dataclass(frozen=True)
@@ -81,30 +83,31 @@ def name_keys(path: str, architecture: str) -> dict[str, SourceValue]:
     return {"general.architecture": architecture, **named}
 
 
-def shape_keys(
-    *,
-    dim: int,
-    hidden: int,
-    layers: int,
-    heads: int,
-    kv_heads: int,
-    head_dim: int,
-    vocab_size: int,
-    context: int,
-    epsilon: float,
-) -> dict[str, SourceValue]:
-    """GGUF's keys of a model's shape, by what follows the architecture's name."""
-    keys: dict[str, SourceValue] = {
-        "context_length": context,
-        "embedding_length": dim,
-        "block_count": layers,
-        "feed_forward_length": hidden,
-        "attention.head_count": heads,
-        "attention.head_count_kv": kv_heads,
-        "attention.layer_norm_rms_epsilon": epsilon,
-        "rope.dimension_count": head_dim,
-        "vocab_size": vocab_size,
-    }
-    if head_dim * heads != dim:
-        keys |= {"attention.key_length": head_dim, "attention.value_length": head_dim}
-    return keys
+class Shape:
+    """The sizes that a file of settings says, as each of the formats calls them."""
+
+    def __init__(self, said: Settings, *, dim: str, layers: str, heads: str, kv_heads: str) -> None:
+        self.dim = said.whole(dim)
+        self.layers = said.whole(layers)
+        self.heads = said.whole(heads)
+        self.kv_heads = said.whole(kv_heads, self.heads)
+        self.head_dim = self.dim // self.heads if said.get("head_dim") is None else said.whole("head_dim")
+        if self.head_dim < 2 or self.head_dim % 2:
+            raise CheckpointError(f"{said.path}: heads of {self.head_dim}, expected an even number from 2 on")
+
+    def keys(self, *, hidden: int, vocab_size: int, context: int, epsilon: float) -> dict[str, SourceValue]:
+        """GGUF's keys of it, by what follows the architecture's name."""
+        keys: dict[str, SourceValue] = {
+            "context_length": context,
+            "embedding_length": self.dim,
+            "block_count": self.layers,
+            "feed_forward_length": hidden,
+            "attention.head_count": self.heads,
+            "attention.head_count_kv": self.kv_heads,
+            "attention.layer_norm_rms_epsilon": epsilon,
+            "rope.dimension_count": self.head_dim,
+            "vocab_size": vocab_size,
+        }
+        if self.head_dim * self.heads != self.dim:
+            keys |= {"attention.key_length": self.head_dim, "attention.value_length": self.head_dim}
+        return keys

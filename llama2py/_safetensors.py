@@ -10,7 +10,7 @@ from typing import Any
 
 from llama2py._files import map_bytes
 from llama2py._json import parse_object, short
-from llama2py._tensors import BYTES, COUNT_MOST, Tensor, count
+from llama2py._tensors import BYTES, COUNT_MOST, Tensor, are_sizes, count
 from llama2py.errors import CheckpointError
 
 __all__ = ["read"]
@@ -46,11 +46,6 @@ def read(path: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _are_sizes(values: Any) -> bool:
-    """Whether it is a list of whole numbers that 63 bits hold."""
-    return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
-
-
 def _entry(path: str, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
     """Type, shape, and where the data begins and ends."""
     where = f"{path}: the tensor {short(name)}"
@@ -59,7 +54,7 @@ def _entry(path: str, name: str, entry: Any) -> tuple[str, tuple[int, ...], int,
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES:
         raise CheckpointError(f"{where}: is of type {short(dtype)}, expected one of {', '.join(BYTES)}")
-    if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
+    if not all(isinstance(said, list) and are_sizes(said) for said in (shape, offsets)) or len(offsets) != 2:
         raise CheckpointError(
             f"{where}: has the shape {short(shape)} and the offsets {short(offsets)}, expected whole numbers"
         )

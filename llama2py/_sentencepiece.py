@@ -29,8 +29,11 @@ class Kind(IntEnum):
     """What a token is, as GGUF numbers it too."""
 
     NORMAL = 1
+    UNKNOWN = 2
     CONTROL = 3
+    USER = 4
     UNUSED = 5
+    BYTE = 6
 
 
 # How protobuf writes a field's value; groups are not in use any more.
@@ -58,7 +61,7 @@ def read(path: str) -> Vocabulary:
     kinds: list[int] = []
     trainer: dict[tuple[int, int], Any] = {}
     normalizer: dict[tuple[int, int], Any] = {}
-    for number, wire, value in _fields(path, read_bytes(path, _MOST)):
+    for number, wire, value in _fields(path, read_bytes(path, _MOST, TokenizerError)):
         if wire != _BYTES:
             continue
         if number == 1:

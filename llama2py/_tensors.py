@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from llama2py.errors import CheckpointError
 
-__all__ = ["BYTES", "COUNT_MOST", "FLOATS", "Placed", "Tensor", "count", "llama3_factors", "same_values", "shape_text"]
+__all__ = [
+    "BYTES",
+    "COUNT_MOST",
+    "Placed",
+    "Tensor",
+    "are_sizes",
+    "check_float",
+    "count",
+    "llama3_factors",
+    "same_values",
+    "shape_text",
+]
 
 # The types that files have, as safetensors names them, and the bytes of a value.
 BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 BYTES |= dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1)
-FLOATS = ("F32", "F16", "BF16")  # that a model's tensors may have
+_FLOATS = ("F32", "F16", "BF16")  # that a model's tensors may have
 
 COUNT_MOST = 2**63
 _SAMPLE = 65536
@@ -59,6 +71,17 @@ class Placed:
     def bytes(self) -> int:
         """Of all pieces."""
         return sum(piece.data.size for piece in self.pieces)
+
+
+def are_sizes(values: Sequence[Any]) -> bool:
+    """Whether all are whole numbers that 63 bits hold."""
+    return all(type(value) is int and 0 <= value < COUNT_MOST for value in values)
+
+
+def check_float(tensor: Tensor) -> None:
+    """Refuses types that a model's tensors may not have."""
+    if tensor.dtype not in _FLOATS:
+        raise CheckpointError(f"{tensor.path}: the tensor {tensor.name} is {tensor.dtype}, expected F32, F16 or BF16")
 
 
 def count(shape: Sequence[int]) -> int:

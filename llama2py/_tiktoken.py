@@ -60,7 +60,7 @@ def keys(path: str, vocab_size: int, notes: list[str], later: bool) -> dict[str,
 def _tokens(path: str) -> list[bytes]:
     """By rank."""
     ranks: dict[int, bytes] = {}
-    for number, line in enumerate(read_bytes(path, _MOST).split(b"\n"), 1):
+    for number, line in enumerate(read_bytes(path, _MOST, TokenizerError).split(b"\n"), 1):
         if not line.strip():
             continue
         found = _LINE.match(line)

@@ -8,18 +8,16 @@ generation_config.json only the ids that end a text are taken: how tokens are dr
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from llama2py import _sentencepiece, _tokenizer_json
 from llama2py._core import SourceValue
 from llama2py._files import read_bytes
-from llama2py._json import read_object, short
-from llama2py._tokenizer_json import OWN
-from llama2py.errors import CheckpointError, TokenizerError
+from llama2py._json import Settings
+from llama2py._tokenizer_json import OWN, Part
+from llama2py.errors import TokenizerError
 
 __all__ = ["MISSING", "FolderTokenizer", "read"]
 
@@ -78,7 +76,7 @@ class _Tokens:
     json: _tokenizer_json.Vocabulary | None = None
 
 
-def read(folder: str, config: Mapping[str, Any], vocab_size: int) -> FolderTokenizer | None:
+def read(folder: str, config: Settings, vocab_size: int) -> FolderTokenizer | None:
     """None where there is no tokenizer. config: what config.json says. vocab_size: of the model.
 
     Errors: TokenizerError, which names the file and what of it cannot be read; FileError.
@@ -97,15 +95,16 @@ def read(folder: str, config: Mapping[str, Any], vocab_size: int) -> FolderToken
     said, drawn, map = (_optional(folder, f"{name}.json") for name in ("tokenizer_config", "generation_config",
                                                                        "special_tokens_map"))  # fmt: skip
     ids = {text: id for id, text in reversed(list(enumerate(tokens.texts)))}
-    add_bos, add_eos = _flag(folder, said, "add_bos_token"), _flag(folder, said, "add_eos_token")
-    first, last = tokens.first if add_bos is not False else -1, tokens.last if add_eos is not False else -1
-    begins = [first, _named(said, map, "bos_token", ids), *_listed(folder, drawn, config, "bos_token_id"), tokens.bos]
-    ends = [last, *_listed(folder, drawn, config, "eos_token_id"), _named(said, map, "eos_token", ids)]
+    first = tokens.first if said.flag("add_bos_token", True) else -1
+    last = tokens.last if said.flag("add_eos_token", True) else -1
+    model = Part(config.path, config.values)
+    begins = [first, _named(said, map, "bos_token", ids), *_listed(drawn, model, "bos_token_id"), tokens.bos]
+    ends = [last, *_listed(drawn, model, "eos_token_id"), _named(said, map, "eos_token", ids)]
     eos = list(dict.fromkeys(id for id in ends if id >= 0)) or [id for id in [tokens.eos] if id >= 0]
     bos = next((id for id in begins if id >= 0), -1)
     keys = dict(tokens.keys)
-    keys["ggml.add_bos_token"] = tokens.add_bos or first >= 0 if add_bos is None else add_bos
-    keys["ggml.add_eos_token"] = last >= 0 if add_eos is None else add_eos
+    keys["ggml.add_bos_token"] = said.flag("add_bos_token", tokens.add_bos or first >= 0)
+    keys["ggml.add_eos_token"] = said.flag("add_eos_token", last >= 0)
     # Without a word, GGUF's "llama" has 1 and 2.
     keys |= {
         f"ggml.{name}_token_id": _NONE for name in ("bos", "eos", "unknown") if f"ggml.{name}_token_id" not in keys
@@ -137,19 +136,12 @@ def _from_model(path: str, vocab_size: int, notes: list[str]) -> _Tokens:
 # What files of settings say.
 
 
-def _optional(folder: str, name: str) -> dict[str, Any]:
+def _optional(folder: str, name: str) -> Part:
     path = os.path.join(folder, name)
-    return read_object(path) if os.path.exists(path) else {}
+    return Part.read(path) if os.path.exists(path) else Part(path, {})
 
 
-def _flag(folder: str, said: dict[str, Any], name: str) -> bool | None:
-    value = said.get(name)
-    if value is not None and type(value) is not bool:
-        raise TokenizerError(f"{folder}: {name} of tokenizer_config.json is {short(value)}, expected true or false")
-    return value
-
-
-def _named(said: dict[str, Any], map: dict[str, Any], name: str, ids: dict[bytes, int]) -> int:
+def _named(said: Part, map: Part, name: str, ids: dict[bytes, int]) -> int:
     """The id of a token that is named by its text, or by an object that holds this; -1: none."""
     for values in (said, map):
         value = values.get(name)
@@ -159,15 +151,13 @@ def _named(said: dict[str, Any], map: dict[str, Any], name: str, ids: dict[bytes
     return -1
 
 
-def _listed(folder: str, drawn: dict[str, Any], config: Mapping[str, Any], name: str) -> list[int]:
+def _listed(drawn: Part, config: Part, name: str) -> list[int]:
     """Ids that generation_config.json names, else those that config.json does."""
-    file, value = "generation_config.json", drawn.get(name)
-    if value is None:
-        file, value = "config.json", config.get(name)
+    said = config if drawn.get(name) is None else drawn
+    value = said.get(name)
     found = [] if value is None else value if isinstance(value, list) else [value]
-    for id in found:
-        if type(id) is not int or not -1 <= id < 2**31:
-            raise CheckpointError(f"{os.path.join(folder, file)}: {name} is {short(id)}, expected a token's id")
+    if not all(type(id) is int and -1 <= id < 2**31 for id in found):
+        raise said.wrong(name, "a token's id, or a list of such")
     return found
 
 
@@ -189,11 +179,11 @@ def _eos_keys(eos: list[int], texts: list[bytes]) -> dict[str, SourceValue]:
     return keys
 
 
-def _template(folder: str, said: dict[str, Any]) -> str | None:
+def _template(folder: str, said: Part) -> str | None:
     """The chat template, as text."""
     path = os.path.join(folder, "chat_template.jinja")
     if os.path.exists(path):
-        return read_bytes(path, _TEMPLATE_MOST).decode("utf-8", "replace")
+        return read_bytes(path, _TEMPLATE_MOST, TokenizerError).decode("utf-8", "replace")
     value = said.get("chat_template")
     if isinstance(value, list):  # templates by name, of which one is for chat
         named = {entry.get("name"): entry.get("template") for entry in value if isinstance(entry, dict)

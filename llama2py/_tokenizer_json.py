@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from llama2py._core import SourceValue
-from llama2py._json import read_object, short
-from llama2py.errors import CheckpointError, TokenizerError
+from llama2py._json import Settings, read_object, short
+from llama2py._sentencepiece import Kind
+from llama2py.errors import TokenizerError
 
-__all__ = ["OWN", "Vocabulary", "read"]
+__all__ = ["OWN", "Part", "Vocabulary", "read"]
 
 OWN = "llama2py."  # what begins keys of our own, behind "tokenizer."
 
-_NORMAL, _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = range(1, 7)
 _ADDED, _LEFT, _RIGHT, _WORD, _NORMALIZED, _ONLY = 1, 2, 4, 8, 16, 32
 _FLAGS = {"lstrip": _LEFT, "rstrip": _RIGHT, "single_word": _WORD, "normalized": _NORMALIZED}
 _SPACE = "\u2581"
@@ -94,10 +94,10 @@ class Vocabulary:
             keys[f"{OWN}split_spaces"] = True
         if self.each_unknown:
             keys[f"{OWN}each_unknown"] = True
-        usual = {id: _ADDED for id, kind in enumerate(self.kinds) if kind in (_USER, _CONTROL, _UNKNOWN)}
+        usual = {id: _ADDED for id, kind in enumerate(self.kinds) if kind in (Kind.USER, Kind.CONTROL, Kind.UNKNOWN)}
         told = {id: flags & ~_ONLY for id, flags in self.added.items()} == usual
         spaced = not self.pre and any(_SPACE in self.texts[id] for id in self.added)
-        word = self.whole_words and any(self.kinds[id] == _USER for id in self.added)
+        word = self.whole_words and any(self.kinds[id] == Kind.USER for id in self.added)
         if not told or spaced or word:
             flags = np.zeros(len(self.texts), np.int32)
             flags[list(self.added)] = list(self.added.values())
@@ -128,7 +128,7 @@ class Vocabulary:
         apart = _apart(self._made())
         if apart:
             return f"merges that make {short(min(apart))} stand apart"
-        pieces = {text for text, kind in zip(self.texts, self.kinds, strict=True) if kind == _NORMAL}
+        pieces = {text for text, kind in zip(self.texts, self.kinds, strict=True) if kind == Kind.NORMAL}
         made = set(self.merges)
         for piece in pieces:
             if len(piece) > _LETTERS_MOST:
@@ -176,26 +176,20 @@ def _apart(names: list[str]) -> set[str]:
     return apart
 
 
-class _Part:
-    """An object of the file; where it stands, for complaints."""
+class Part(Settings):
+    """An object of a tokenizer's files."""
 
-    def __init__(self, where: str, value: Any) -> None:
+    failure = TokenizerError
+
+    def __init__(self, path: str, value: Any) -> None:
         if not isinstance(value, dict):
-            raise TokenizerError(f"{where} is {short(value)}, expected an object")
-        self.where = where
-        self.values = value
+            raise TokenizerError(f"{path} is {short(value)}, expected an object")
+        super().__init__(path, value)
 
-    def get(self, name: str) -> Any:
-        return self.values.get(name)
-
-    def wrong(self, name: str, expected: str) -> TokenizerError:
-        return TokenizerError(f"{self.where}: {name} is {short(self.values.get(name))}, expected {expected}")
-
-    def flag(self, name: str, usual: bool = False) -> bool:
-        value = self.get(name)
-        if value is not None and type(value) is not bool:
-            raise self.wrong(name, "true or false")
-        return usual if value is None else bool(value)
+    @classmethod
+    def read(cls, path: str) -> Part:
+        """The whole of a file."""
+        return cls(path, read_object(path, cls.failure))
 
     def text(self, name: str) -> str:
         value = self.get(name)
@@ -223,10 +217,7 @@ def _is_text(value: str) -> bool:
 
 def read(path: str, vocab_size: int) -> Vocabulary:
     """What the file says. vocab_size: of the model; ids that the file leaves out are unused tokens."""
-    try:
-        root = _Part(path, read_object(path))
-    except CheckpointError as error:
-        raise TokenizerError(error.message) from None
+    root = Part.read(path)
     v = _tokens(root, vocab_size)
     _pre_tokenizer(root, v, _normalizer(root, v))
     _model(root, v)
@@ -235,22 +226,22 @@ def read(path: str, vocab_size: int) -> Vocabulary:
     return v
 
 
-def _parts(root: _Part, name: str, inside: str) -> list[_Part]:
+def _parts(root: Part, name: str, inside: str) -> list[Part]:
     """The parts of a sequence, or the only one."""
     value = root.get(name)
     if value is None:
         return []
-    part = _Part(f"{root.where}: {name}", value)
+    part = Part(f"{root.path}: {name}", value)
     if part.get("type") != "Sequence":
         return [part]
-    return [_Part(f"{part.where} {i}", inner) for i, inner in enumerate(part.list(inside))]
+    return [Part(f"{part.path} {i}", inner) for i, inner in enumerate(part.list(inside))]
 
 
 # The model and its tokens.
 
 
-def _tokens(root: _Part, vocab_size: int) -> Vocabulary:
-    model = _Part(f"{root.where}: model", root.get("model"))
+def _tokens(root: Part, vocab_size: int) -> Vocabulary:
+    model = Part(f"{root.path}: model", root.get("model"))
     if model.get("type") is not None or not isinstance(model.get("merges"), list):
         model.kind(["BPE"])
     for name in ("continuing_subword_prefix", "end_of_word_suffix", "dropout"):
@@ -264,7 +255,7 @@ def _tokens(root: _Part, vocab_size: int) -> Vocabulary:
         _put(root, texts, text, id, vocab_size)
     merges = _merges(model, vocab)
     listed = [] if root.get("added_tokens") is None else root.list("added_tokens")
-    added = [_Part(f"{root.where}: added_tokens {i}", token) for i, token in enumerate(listed)]
+    added = [Part(f"{root.path}: added_tokens {i}", token) for i, token in enumerate(listed)]
     kinds: dict[int, int] = {}
     flags: dict[int, int] = {}
     for token in added:
@@ -277,55 +268,55 @@ def _tokens(root: _Part, vocab_size: int) -> Vocabulary:
             raise token.wrong("id", f"{vocab[text]}, as the vocabulary has {short(text)}")
         if text not in vocab:
             _put(root, texts, text, id, vocab_size)
-        kinds[id] = _CONTROL if token.flag("special") else _USER
+        kinds[id] = Kind.CONTROL if token.flag("special") else Kind.USER
         flags[id] = _ADDED + sum(flag for name, flag in _FLAGS.items() if token.flag(name))
         flags[id] += 0 if text in vocab else _ONLY
     if not texts:
-        raise TokenizerError(f"{root.where}: holds no tokens")
+        raise TokenizerError(f"{root.path}: holds no tokens")
     repeated = [text for text, n in Counter(texts.values()).items() if n > 1]
     if repeated:
-        raise TokenizerError(f"{root.where}: {short(repeated[0])} is the text of two tokens")
+        raise TokenizerError(f"{root.path}: {short(repeated[0])} is the text of two tokens")
     return Vocabulary(
-        root.where,
+        root.path,
         [texts.get(id, f"[PAD{id}]") for id in range(vocab_size)],
-        [kinds.get(id, _NORMAL if id in texts else _UNUSED) for id in range(vocab_size)],
+        [kinds.get(id, Kind.NORMAL if id in texts else Kind.UNUSED) for id in range(vocab_size)],
         merges,
         added=flags,
     )
 
 
-def _put(root: _Part, texts: dict[int, str], text: str, id: Any, vocab_size: int) -> None:
+def _put(root: Part, texts: dict[int, str], text: str, id: Any, vocab_size: int) -> None:
     if type(id) is not int or id < 0 or not _is_text(text):
-        raise TokenizerError(f"{root.where}: the token {short(text)} has the id {short(id)}, expected a whole number")
+        raise TokenizerError(f"{root.path}: the token {short(text)} has the id {short(id)}, expected a whole number")
     if id >= vocab_size:
         raise TokenizerError(
-            f"{root.where}: the token {short(text)} has the id {short(id)}, but the model has {vocab_size}"
+            f"{root.path}: the token {short(text)} has the id {short(id)}, but the model has {vocab_size}"
         )
     if id in texts:
-        raise TokenizerError(f"{root.where}: {short(texts[id])} and {short(text)} have the same id, {id}")
+        raise TokenizerError(f"{root.path}: {short(texts[id])} and {short(text)} have the same id, {id}")
     texts[id] = text
 
 
-def _merges(model: _Part, vocab: dict[str, Any]) -> list[tuple[str, str]]:
+def _merges(model: Part, vocab: dict[str, Any]) -> list[tuple[str, str]]:
     """Written as texts with a space between, or as lists of two. A pair that is there again does not count."""
     found: dict[tuple[str, str], None] = {}
     for i, merge in enumerate(model.list("merges")):
         parts = merge.split(" ") if isinstance(merge, str) else merge
         if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
-            raise TokenizerError(f"{model.where}: merge {i} is {short(merge)}, expected two tokens")
+            raise TokenizerError(f"{model.path}: merge {i} is {short(merge)}, expected two tokens")
         left, right = parts
         for what, text in (("the first", left), ("the second", right), ("what they make", left + right)):
             if text not in vocab:
-                raise TokenizerError(f"{model.where}: merge {i} is {short(merge)}, but {what} is not a token")
+                raise TokenizerError(f"{model.path}: merge {i} is {short(merge)}, but {what} is not a token")
         if not left or not right or " " in left + right:
-            raise TokenizerError(f"{model.where}: merge {i} is {short(merge)}, expected tokens without a space")
+            raise TokenizerError(f"{model.path}: merge {i} is {short(merge)}, expected tokens without a space")
         found[left, right] = None
     return list(found)
 
 
-def _model(root: _Part, v: Vocabulary) -> None:
+def _model(root: Part, v: Vocabulary) -> None:
     """How merges go, and what becomes of characters that are not in the vocabulary."""
-    model = _Part(f"{root.where}: model", root.get("model"))
+    model = Part(f"{root.path}: model", root.get("model"))
     ids = model.values["vocab"]
     v.whole_words = model.flag("ignore_merges")
     names = [name for name in (f"<0x{byte:02X}>" for byte in range(256)) if name in ids]
@@ -333,28 +324,28 @@ def _model(root: _Part, v: Vocabulary) -> None:
     if has_bytes and (v.pre or len(names) < 256):
         raise model.wrong("byte_fallback", f"false where {'bytes are merged' if v.pre else 'not all bytes are tokens'}")
     for name in names if has_bytes else ():
-        v.kinds[ids[name]] = _BYTE
+        v.kinds[ids[name]] = Kind.BYTE
     unknown = model.get("unk_token")
     if unknown is not None:
         if not isinstance(unknown, str) or unknown not in ids:
             raise model.wrong("unk_token", "a token of the vocabulary")
         v.unknown = ids[unknown]
-        if not v.pre and v.kinds[v.unknown] in (_CONTROL, _NORMAL):
-            v.kinds[v.unknown] = _UNKNOWN
+        if not v.pre and v.kinds[v.unknown] in (Kind.CONTROL, Kind.NORMAL):
+            v.kinds[v.unknown] = Kind.UNKNOWN
     v.each_unknown = not v.pre and not has_bytes and unknown is not None and not model.flag("fuse_unk")
     if not v.pre and _SPACE not in ids:
-        raise TokenizerError(f"{model.where}: no token for {_SPACE!r}, which stands for a space")
+        raise TokenizerError(f"{model.path}: no token for {_SPACE!r}, which stands for a space")
     # To the core bytes and spaces stand for themselves. What it could not tell apart no text becomes in these files.
     alphabet = {*map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x144)))}
     for id, (text, kind) in enumerate(zip(v.texts, v.kinds, strict=True)):
-        if kind == _NORMAL and not (alphabet.issuperset(text) if v.pre else " " not in text):
-            v.kinds[id] = _UNUSED
+        if kind == Kind.NORMAL and not (alphabet.issuperset(text) if v.pre else " " not in text):
+            v.kinds[id] = Kind.UNUSED
 
 
 # What is done to texts.
 
 
-def _normalizer(root: _Part, v: Vocabulary) -> bool:
+def _normalizer(root: Part, v: Vocabulary) -> bool:
     """Whether characters are merged, with U+2581 for spaces."""
     replaces = False
     for part in _parts(root, "normalizer", "normalizers"):
@@ -367,14 +358,14 @@ def _normalizer(root: _Part, v: Vocabulary) -> bool:
             v.space = "each"
         else:
             if part.get("pattern") != {"String": " "} or part.get("content") != _SPACE:
-                raise TokenizerError(f"{part.where}: {short(part.values)}, expected to replace ' ' by {_SPACE!r}")
+                raise TokenizerError(f"{part.path}: {short(part.values)}, expected to replace ' ' by {_SPACE!r}")
             replaces = True
     if v.space and not replaces:
-        raise TokenizerError(f"{root.where}: normalizer: Prepend without Replace, which cannot be read yet")
+        raise TokenizerError(f"{root.path}: normalizer: Prepend without Replace, which cannot be read yet")
     return replaces
 
 
-def _pre_tokenizer(root: _Part, v: Vocabulary, replaces: bool) -> None:
+def _pre_tokenizer(root: Part, v: Vocabulary, replaces: bool) -> None:
     parts = _parts(root, "pre_tokenizer", "pretokenizers")
     if len(parts) == 1 and parts[0].get("type") == "Metaspace":
         _metaspace(parts[0], v)
@@ -396,30 +387,30 @@ def _pre_tokenizer(root: _Part, v: Vocabulary, replaces: bool) -> None:
             if part.flag("use_regex", True):
                 words.append(_GPT2)
             if i < len(parts) - 1:
-                raise TokenizerError(f"{part.where}: ByteLevel is not the last, expected it behind what cuts words")
+                raise TokenizerError(f"{part.path}: ByteLevel is not the last, expected it behind what cuts words")
     if replaces or not parts or parts[-1].get("type") != "ByteLevel":
         found = short([part.get("type") for part in parts])
-        raise TokenizerError(f"{root.where}: pre_tokenizer: {found}, expected ByteLevel as the last, or a Metaspace")
+        raise TokenizerError(f"{root.path}: pre_tokenizer: {found}, expected ByteLevel as the last, or a Metaspace")
     if tuple(words) not in _WORDS:
         unknown = next((word for word in words if word not in (_GPT2, r"\p{N}", _LLAMA3)), "")
         said = f"cuts words by {short(unknown)}" if unknown else f"cuts words in {len(words)} steps"
-        raise TokenizerError(f"{root.where}: pre_tokenizer: {said}, which is not known; expected one of "
+        raise TokenizerError(f"{root.path}: pre_tokenizer: {said}, which is not known; expected one of "
                              f"{', '.join(_WORDS.values())}")  # fmt: skip
     v.pre = _WORDS[tuple(words)]
 
 
-def _expression(part: _Part) -> str:
+def _expression(part: Part) -> str:
     pattern = part.get("pattern")
     expression = pattern.get("Regex") if isinstance(pattern, dict) else None
     if not isinstance(expression, str):
         raise part.wrong("pattern", "a Regex")
     how = part.get("behavior"), part.flag("invert")
     if how not in (("Isolated", False), ("Removed", True)):
-        raise TokenizerError(f"{part.where}: behavior {short(how[0])} with invert {how[1]}, expected Isolated")
+        raise TokenizerError(f"{part.path}: behavior {short(how[0])} with invert {how[1]}, expected Isolated")
     return expression
 
 
-def _metaspace(part: _Part, v: Vocabulary) -> None:
+def _metaspace(part: Part, v: Vocabulary) -> None:
     if part.get("replacement") != _SPACE:
         raise part.wrong("replacement", repr(_SPACE))
     schemes = {"always": "wanting", "first": "first", "never": ""}
@@ -429,42 +420,42 @@ def _metaspace(part: _Part, v: Vocabulary) -> None:
     if not isinstance(scheme, str) or scheme not in schemes:
         raise part.wrong("prepend_scheme", "always, first or never")
     if v.space:
-        raise TokenizerError(f"{part.where}: Metaspace behind Prepend, which cannot be read yet")
+        raise TokenizerError(f"{part.path}: Metaspace behind Prepend, which cannot be read yet")
     v.pre, v.space = "", schemes[scheme]
     v.split_spaces = part.flag("split", True)
 
 
-def _post_processor(root: _Part, v: Vocabulary) -> None:
+def _post_processor(root: Part, v: Vocabulary) -> None:
     for part in _parts(root, "post_processor", "processors"):
         if part.kind(["ByteLevel", "TemplateProcessing"]) == "TemplateProcessing":
             _template(part, v)
 
 
-def _template(part: _Part, v: Vocabulary) -> None:
+def _template(part: Part, v: Vocabulary) -> None:
     """What is put before and behind a text, each one token at most."""
     ids: list[int] = []
     at = -1
     for i, piece in enumerate(part.list("single")):
-        said = _Part(f"{part.where}: single {i}", piece)
+        said = Part(f"{part.path}: single {i}", piece)
         if "Sequence" in said.values:
             at = len(ids) if at < 0 else 9
             continue
-        name = _Part(said.where, said.get("SpecialToken")).get("id")
+        name = Part(said.path, said.get("SpecialToken")).get("id")
         tokens = part.get("special_tokens")
         known = tokens.get(name) if isinstance(tokens, dict) and isinstance(name, str) else None
         named = known.get("ids") if isinstance(known, dict) else None
         if not isinstance(named, list) or len(named) != 1 or type(named[0]) is not int:
-            raise TokenizerError(f"{said.where}: {short(name)} is not one of its special_tokens, with one id")
+            raise TokenizerError(f"{said.path}: {short(name)} is not one of its special_tokens, with one id")
         if not 0 <= named[0] < len(v.texts):
-            raise TokenizerError(f"{said.where}: {short(name)} has the id {short(named[0])}, which no token has")
+            raise TokenizerError(f"{said.path}: {short(name)} has the id {short(named[0])}, which no token has")
         ids.append(named[0])
     if at not in (0, 1) or len(ids) - at > 1:
-        raise TokenizerError(f"{part.where}: puts {at} tokens before a text and {len(ids) - at} behind it, "
+        raise TokenizerError(f"{part.path}: puts {at} tokens before a text and {len(ids) - at} behind it, "
                              "expected at most one of each")  # fmt: skip
     v.first = ids[0] if at else -1
     v.last = ids[at] if len(ids) > at else -1
 
 
-def _decoder(root: _Part, v: Vocabulary) -> None:
+def _decoder(root: Part, v: Vocabulary) -> None:
     for part in _parts(root, "decoder", "decoders"):
         part.kind(["ByteLevel"] if v.pre else ["Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"])

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from llama2py._files import first_bytes, map_bytes
 from llama2py._json import short
-from llama2py._tensors import BYTES, COUNT_MOST, Tensor, count, shape_text
+from llama2py._tensors import BYTES, COUNT_MOST, Tensor, are_sizes, count, shape_text
 from llama2py._zip import BEGINNING, members
 from llama2py.errors import CheckpointError
 
@@ -84,7 +84,7 @@ def read(path: str) -> Any:
     if first_bytes(path, len(_LEGACY)) == _LEGACY:
         raise CheckpointError(f"{path}: of torch's format of before version 1.6; load it with torch and save it again")
     mapped = map_bytes(path)
-    if not mapped[:4].tobytes() == BEGINNING:
+    if mapped[:4].tobytes() != BEGINNING:
         raise CheckpointError(f"{path}: no zip archive, expected a file of torch.save(); it is cut short or damaged")
     found = members(path, mapped)
     pickles = [name for name in found if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -214,9 +214,9 @@ class _Machine:
         self._stack.append(value)
 
     def _pop(self) -> Any:
-        if not self._stack:
-            self._fail("a value is wanted, and there is none; it is damaged")
-        return self._stack.pop()
+        value = self._top()
+        self._stack.pop()
+        return value
 
     def _top(self) -> Any:
         if not self._stack:
@@ -356,11 +356,7 @@ class _Machine:
 
     @staticmethod
     def _sizes(values: Any) -> bool:
-        return (
-            type(values) is tuple
-            and len(values) <= _DIMENSIONS_MOST
-            and all(type(value) is int and 0 <= value < COUNT_MOST for value in values)
-        )
+        return type(values) is tuple and len(values) <= _DIMENSIONS_MOST and are_sizes(values)
 
 
 _STEPS: dict[int, Callable[[_Machine], object]] = {
@@ -370,7 +366,7 @@ _STEPS: dict[int, Callable[[_Machine], object]] = {
         "\x95": lambda m: m._take(8),  # how long a frame is
         "(": _Machine._mark,
         "0": lambda m: m._pop(),
-        "1": lambda m: m._marked() and None,
+        "1": lambda m: m._marked(),
         "N": lambda m: m._push(None),
         "\x88": lambda m: m._push(True),
         "\x89": lambda m: m._push(False),

@@ -12,19 +12,19 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from glob import escape
 from typing import Any
 
 from llama2py._terminal import plain, size
-from llama2py.errors import HubError, HubMissingError, InvalidArgumentError, Llama2Error
+from llama2py.errors import HubError, HubMissingError, InvalidArgumentError, Llama2Error, PackageMissingError
 
 __all__ = ["PREFIX", "SHORT_NAMES", "Pulled", "find", "locate", "pull"]
 
 PREFIX = "hf:"
-_TINY = "karpathy/tinyllamas"
+_TINY = "karpathy/tinyllamas"  # where the README of karpathy/llama2.c has them
 SHORT_NAMES = {f"stories{n}": f"{_TINY}/stories{n}.bin" for n in ("15M", "42M", "110M")}
 
 _CONFIG, _PARAMS, _TOKENIZER_BIN = "config.json", "params.json", "tokenizer.bin"
@@ -76,11 +76,13 @@ class _Choice:
 
     path: what is to be opened of them; None: there are several.
     missing: parts that should be there.
+    named: whether it is what was named, whatever else there may be: not the only one, nor the only one like a pattern.
     """
 
     files: list[str]
     path: str | None
     missing: list[str] = field(default_factory=list)
+    named: bool = False
 
 
 def pull(name: str, *, include: str | Sequence[str] = (), revision: str | None = None) -> Pulled:
@@ -95,13 +97,18 @@ def pull(name: str, *, include: str | Sequence[str] = (), revision: str | None =
     appears under its name when it is whole.
     Without a network, what is in the cache is given, if it is all there.
     """
-    asked = _parse(name, include, revision)
-    hub = _library()
+    return _had(_library(), _parse(name, include, revision), one=False)
+
+
+def _had(hub: Any, asked: _Asked, one: bool) -> Pulled:
+    """one: whether it must be one model, and known to be the only one that is meant."""
     try:
         with _quiet(hub):
             info = hub.HfApi().model_info(asked.repo, revision=asked.revision, files_metadata=True)
             sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
             choice = _choose(sorted(sizes), asked)
+            if one and choice.path is None:
+                raise InvalidArgumentError(f"{asked.repo}: several files: {_listed(choice.files)}; expected one model")
             if choice.missing:
                 raise HubMissingError(f"{asked.name}: parts are not there: {_listed(choice.missing)}")
             _check_room(hub, asked, info.sha, {file: sizes[file] for file in choice.files})
@@ -115,20 +122,39 @@ def pull(name: str, *, include: str | Sequence[str] = (), revision: str | None =
         found = _cached(hub, asked) if _is_out_of_reach(hub, error) else None
         if found is None:
             raise _failure(hub, asked, error) from None
-        found.notes.append(f"{asked.repo}: the Hub was not asked, or not reached; this is what the cache has of it")
-        return found
-    return _pulled(asked, folder, choice)
+        _, choice = found
+        if one and not choice.named:
+            raise HubError(
+                f"{asked.name}: the cache has {_listed(choice.files)}, but the Hub, which may have others that are "
+                "meant too, was not asked, or not reached; name the file"
+            ) from None
+        note = f"{asked.name}: the Hub was not asked, or not reached; this is what the cache has of it"
+        return _pulled(asked, *found, [note])
+    notes = []
+    if choice.path and choice.path.endswith(".bin") and not any(f.endswith(_TOKENIZER_BIN) for f in choice.files):
+        notes.append(
+            f"{asked.repo} has no {_TOKENIZER_BIN} beside it; the one of stories15M, 42M and 110M is "
+            "https://github.com/karpathy/llama2.c/raw/master/tokenizer.bin, to be named with -z"
+        )
+    return _pulled(asked, folder, choice, notes)
 
 
 def find(repo: str, filename: str | None = None, revision: str | None = None) -> str:
-    """The path of one checkpoint: what is in the cache, or else what is pulled. filename: a file, or a pattern."""
+    """The path of one checkpoint: what is in the cache, or else what is pulled. filename: a file, or a pattern.
+
+    The cache may have one of several, so where the only file is meant, or the only one like a pattern, the Hub is asked
+    for what there is. Where it cannot be, that is an error which tells what the cache has.
+    """
     include = () if filename is None else filename
     if filename is not None and not _PATTERN & set(filename):
         repo, include = f"{repo}/{filename}", ()
-    found = _cached(_library(), _parse(repo, include, revision)) or pull(repo, include=include, revision=revision)
-    if not found.single:
-        raise InvalidArgumentError(f"{found.repo}: several files: {_listed(found.files)}; expected one model")
-    return found.path
+    asked = _parse(repo, include, revision)
+    hub = _library()
+    with suppress(InvalidArgumentError):  # of several files in the cache; there may be a folder on the Hub
+        there = _cached(hub, asked)
+        if there is not None and there[1].named:
+            return _pulled(asked, *there, []).path
+    return _had(hub, asked, one=True).path
 
 
 def locate(name: str) -> str:
@@ -175,19 +201,19 @@ def _choose(there: list[str], asked: _Asked) -> _Choice:
             raise HubMissingError(f"{asked.repo}: no file is like {wanted}; there are {_listed(there)}")
         return _choose_included(matching, there)
     if asked.file in there:
-        folder = asked.file[: asked.file.rfind("/") + 1]
-        if asked.file.endswith(".gguf"):
-            return _whole(asked.file, there)
-        beside = f"{folder}{_TOKENIZER_BIN}"
-        return _Choice([*({beside} & set(there)), asked.file], asked.file)
+        return replace(_whole(asked.file, there), named=True)
     folder = f"{asked.file}/" if asked.file else ""
     here = [file.removeprefix(folder) for file in there if file.startswith(folder)]
     here = [file for file in here if "/" not in file]
     if folder and not here:
         raise HubMissingError(f"{asked.repo}: no file or folder {plain(asked.file)}; there are {_listed(there)}")
     choice = _choose_folder(here) or _choose_file(here, asked)
-    path = None if choice.path is None else (folder + choice.path).rstrip("/")
-    return _Choice([folder + file for file in choice.files], path, [folder + file for file in choice.missing])
+    return _Choice(
+        [folder + file for file in choice.files],
+        None if choice.path is None else (folder + choice.path).rstrip("/"),
+        [folder + file for file in choice.missing],
+        choice.named,
+    )
 
 
 def _matches(file: str, pattern: str) -> bool:
@@ -200,15 +226,16 @@ def _choose_included(matching: list[str], there: list[str]) -> _Choice:
     models = [file for file in matching if os.path.basename(file) != _TOKENIZER_BIN]
     if len(_first_parts(models)) == 1:
         whole = _whole(models[0], there)
-        return _Choice([*sorted(set(matching) - set(whole.files)), *whole.files], whole.path, whole.missing)
+        return replace(whole, files=[*sorted(set(matching) - set(whole.files)), *whole.files])
     return _Choice(matching, None)
 
 
 def _whole(file: str, there: Sequence[str]) -> _Choice:
-    """A file, with all parts if it is one of several."""
+    """A file: with all parts if it is one of several, and a file of llama2.c's with the tokenizer beside it."""
     match = _PART.fullmatch(file)
     if match is None:
-        return _Choice([file], file)
+        beside = file[: file.rfind("/") + 1] + _TOKENIZER_BIN
+        return _Choice([beside, file] if beside in there and not file.endswith(".gguf") else [file], file)
     parts = [f"{match[1]}-{n + 1:05}-of-{match[3]}{match[4]}" for n in range(int(match[3]))]
     have = [part for part in parts if part in there]
     return _Choice(have, parts[0], [part for part in parts if part not in there])
@@ -227,12 +254,12 @@ def _choose_folder(here: list[str]) -> _Choice | None:
             index = f"{stem}{ending}.index.json"
             parts = [file for file in here if re.fullmatch(rf"{stem}-\d{{5}}-of-\d{{5}}{ending}", file)]
             if f"{stem}{ending}" in here:
-                return _Choice([*beside, f"{stem}{ending}", _CONFIG], "")
+                return _Choice([*beside, f"{stem}{ending}", _CONFIG], "", named=True)
             if index in here and parts:
-                return _Choice([*beside, index, *parts, _CONFIG], "", _whole(parts[0], here).missing)
+                return _Choice([*beside, index, *parts, _CONFIG], "", _whole(parts[0], here).missing, named=True)
     shards = [file for file in here if _SHARD.fullmatch(file)]
     if _PARAMS in here and shards:
-        return _Choice([*({"tokenizer.model"} & set(here)), *shards, _PARAMS], "")
+        return _Choice([*({"tokenizer.model"} & set(here)), *shards, _PARAMS], "", named=True)
     return None
 
 
@@ -243,8 +270,7 @@ def _choose_file(here: list[str], asked: _Asked) -> _Choice:
         if len(found) > 1:
             raise InvalidArgumentError(f"{asked.name}: several models: {_listed(found)}; name one, or a pattern")
         if found:
-            whole = _whole(models[0], here)
-            return _Choice([*({_TOKENIZER_BIN} & set(here)), *whole.files], whole.path, whole.missing)
+            return _whole(models[0], here)
     raise HubMissingError(
         f"{asked.name}: no checkpoint that can be read, but {_listed(here)}; expected {_CONFIG} or {_PARAMS} with "
         "weights, or a GGUF or llama2.c file"
@@ -254,32 +280,29 @@ def _choose_file(here: list[str], asked: _Asked) -> _Choice:
 # The cache.
 
 
-def _cached(hub: Any, asked: _Asked) -> Pulled | None:
-    """What is in the cache, if it is all there."""
+def _cached(hub: Any, asked: _Asked) -> tuple[str, _Choice] | None:
+    """The folder in the cache and what is meant of it, if it is all there. Refuses to guess, as _choose() does."""
     try:
         with _quiet(hub):
             options = {"local_files_only": True, "allow_patterns": []}
             folder = hub.snapshot_download(asked.repo, revision=asked.revision, **options)
-        there = [
-            os.path.relpath(os.path.join(place, name), folder) for place, _, names in os.walk(folder) for name in names
-        ]
-        choice = _choose(sorted(there), asked)
-    except (Llama2Error, OSError, ValueError):
+    except (OSError, ValueError):
         return None
-    return None if choice.missing else _pulled(asked, folder, choice)
+    there = [
+        os.path.relpath(os.path.join(place, name), folder) for place, _, names in os.walk(folder) for name in names
+    ]
+    try:
+        choice = _choose(sorted(there), asked)
+    except HubMissingError:
+        return None
+    return None if choice.missing else (folder, choice)
 
 
-def _pulled(asked: _Asked, folder: str, choice: _Choice) -> Pulled:
+def _pulled(asked: _Asked, folder: str, choice: _Choice, notes: list[str]) -> Pulled:
     paths = [os.path.join(folder, file) for file in choice.files]
     for file, path in zip(choice.files, paths, strict=True):
         if not os.path.exists(path):
             raise HubError(f"{asked.repo}: {plain(file)} was pulled, but is not in {folder}; try again")
-    notes = []
-    if choice.path and choice.path.endswith(".bin") and not any(f.endswith(_TOKENIZER_BIN) for f in choice.files):
-        notes.append(
-            f"{asked.repo} has no {_TOKENIZER_BIN} beside it; the one of stories15M, 42M and 110M is "
-            "https://github.com/karpathy/llama2.c/raw/master/tokenizer.bin, to be named with -z"
-        )
     return Pulled(
         path=os.path.join(folder, choice.path) if choice.path else folder,
         single=choice.path is not None,
@@ -319,9 +342,7 @@ def _library() -> Any:
         import huggingface_hub.errors  # noqa: PLC0415
         import huggingface_hub.utils  # noqa: PLC0415
     except ImportError:
-        raise HubError(
-            "the Hub is reached by huggingface_hub, which is not installed; pip install 'llama2py[hub]'"
-        ) from None
+        raise PackageMissingError("the Hub is reached by huggingface_hub; pip install 'llama2py[hub]'") from None
     return huggingface_hub
 
 

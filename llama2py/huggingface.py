@@ -14,8 +14,8 @@ from llama2py import _safetensors, _tokenizer_folder, _torch
 from llama2py._core import SourceValue
 from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
-from llama2py._opened import Opened, name_keys, shape_keys
-from llama2py._tensors import FLOATS, Placed, Tensor, llama3_factors, same_values, shape_text
+from llama2py._opened import Opened, Shape, name_keys
+from llama2py._tensors import Placed, Tensor, check_float, llama3_factors, same_values, shape_text
 from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
 __all__ = ["CONFIG", "is_folder", "open_folder", "tokenizer_keys"]
@@ -63,9 +63,9 @@ def open_folder(path: str, tokenizer: bool) -> Opened:
     """Reads what a folder says of its model and, if that is wanted, of its tokenizer, as a GGUF file can say it."""
     config = _read_config(path)
     model = _Model(config)
-    keys = name_keys(path, model.family.architecture) | model.keys()
+    keys = name_keys(path, model.family.architecture) | model.model_keys()
     tensors = model.choose(_read_tensors(path, names_in(path)))
-    found = _tokenizer_folder.read(path, config.values, model.vocab_size) if tokenizer else None
+    found = _tokenizer_folder.read(path, config, model.vocab_size) if tokenizer else None
     if found is None:
         return Opened(path, "Hugging Face folder", model.vocab_size, keys, tensors, None, [])
     whole = keys | found.keys
@@ -75,7 +75,7 @@ def open_folder(path: str, tokenizer: bool) -> Opened:
 def tokenizer_keys(path: str, vocab_size: int, written: bool) -> dict[str, SourceValue]:
     """A folder's tokenizer alone. vocab_size: of its model; 0: which config.json says. written: to a GGUF file."""
     config = _read_config(path)
-    found = _tokenizer_folder.read(path, config.values, vocab_size or config.whole("vocab_size"))
+    found = _tokenizer_folder.read(path, config, vocab_size or config.whole("vocab_size"))
     if found is None:
         raise TokenizerError(f"{path}: {_tokenizer_folder.MISSING}")
     if written:
@@ -127,7 +127,7 @@ def _read_parts(index: str, ending: str, read: Callable[[str], dict[str, Tensor]
     return tensors
 
 
-class _Model:
+class _Model(Shape):
     """What config.json makes of the tensors."""
 
     def __init__(self, config: Settings) -> None:
@@ -136,17 +136,17 @@ class _Model:
         if not isinstance(kind, str) or kind not in _FAMILIES:
             raise config.wrong("model_type", f"one of {', '.join(_FAMILIES)}")
         self.family = _FAMILIES[kind]
-        self.dim = config.whole("hidden_size")
+        super().__init__(
+            config,
+            dim="hidden_size",
+            layers="num_hidden_layers",
+            heads="num_attention_heads",
+            kv_heads="num_key_value_heads",
+        )
         self.hidden = config.whole("intermediate_size")
-        self.layers = config.whole("num_hidden_layers")
-        self.heads = config.whole("num_attention_heads")
-        self.kv_heads = config.whole("num_key_value_heads", self.heads)
         self.vocab_size = config.whole("vocab_size")
-        self.head_dim = config.whole("head_dim", self.dim // self.heads)
         self.biases = config.flag("attention_bias") and kind != "mistral"
         self.tied = config.flag("tie_word_embeddings")
-        if self.head_dim % 2:
-            raise CheckpointError(f"{config.path}: heads of {self.head_dim}, expected an even number")
         self._check_plain()
 
     def _check_plain(self) -> None:
@@ -165,16 +165,11 @@ class _Model:
         if kinds is not None and (not isinstance(kinds, list) or any(kind != "full_attention" for kind in kinds)):
             raise config.wrong("layer_types", "full_attention alone")
 
-    def keys(self) -> dict[str, SourceValue]:
+    def model_keys(self) -> dict[str, SourceValue]:
         """GGUF's keys of the model."""
         config = self.config
-        own = shape_keys(
-            dim=self.dim,
+        own = self.keys(
             hidden=self.hidden,
-            layers=self.layers,
-            heads=self.heads,
-            kv_heads=self.kv_heads,
-            head_dim=self.head_dim,
             vocab_size=self.vocab_size,
             context=config.whole("max_position_embeddings"),
             epsilon=config.real("rms_norm_eps", 1e-6),
@@ -201,7 +196,7 @@ class _Model:
         if kind is None and set(found.names()) <= {"rope_theta", "partial_rotary_factor"}:
             kind = "default"
         if kind not in ("default", "linear", "llama3"):
-            raise found.wrong(name, "default, linear or llama3; others cannot be computed yet")
+            raise found.wrong(name, "default, linear or llama3; others cannot be read yet")
         return found, kind
 
     def _theta(self) -> float:
@@ -267,8 +262,7 @@ class _Model:
                     f"{tensor.path}: the tensor {name} is {shape_text(tensor.shape)}, "
                     f"expected {shape_text(shape)} as {CONFIG} says"
                 )
-            if tensor.dtype not in FLOATS:
-                raise CheckpointError(f"{tensor.path}: the tensor {name} is {tensor.dtype}, expected F32, F16 or BF16")
+            check_float(tensor)
             chosen[gguf] = Placed((tensor,), split=split)
         self._drop_tied(left, chosen["token_embd.weight"])
         for name, tensor in left.items():

@@ -554,7 +554,7 @@ class Llama:
     def from_pretrained(
         cls, repo: str, filename: str | None = None, revision: str | None = None, **options: Any
     ) -> Llama:
-        """One of the Hugging Face Hub, from its cache once it is there; needs the extra `hub`.
+        """One of the Hugging Face Hub, from its cache once it is there and is named; needs the extra `hub`.
 
         repo: OWNER/NAME. filename: the file that is meant, or a pattern such as "*Q4_K_M.gguf" that only one is like;
         None takes what a folder needs, or the only model. revision: a branch, tag or commit. options: of Llama().

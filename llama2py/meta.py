@@ -219,8 +219,7 @@ class Llama:
         encoded = [self.tokenizer.encode(prompt, bos=True, eos=False) for prompt in prompts]
         tokens, likely = self.generate(encoded, self._length(max_gen_len), temperature, top_p, logprobs, echo)
         made: list[CompletionPrediction] = [{"generation": self.tokenizer.decode(ids)} for ids in tokens]
-        for prediction, ids, values in zip(made, tokens, likely or (), strict=False):
-            prediction["tokens"], prediction["logprobs"] = [self.tokenizer.decode(token) for token in ids], values
+        self._tell(made, tokens, likely)
         return made
 
     def chat_completion(
@@ -243,9 +242,18 @@ class Llama:
             unsafe = any(tag in message["content"] for message in dialog for tag in _TAGS)
             content = _UNSAFE if unsafe else self.tokenizer.decode(ids)
             made.append({"generation": {"role": "assistant", "content": content}})
+        self._tell(made, tokens, likely)
+        return made
+
+    def _tell(
+        self,
+        made: Sequence[CompletionPrediction] | Sequence[ChatPrediction],
+        tokens: list[list[int]],
+        likely: list[list[float]] | None,
+    ) -> None:
+        """Puts tokens and logprobs into predictions, if they were asked for."""
         for prediction, ids, values in zip(made, tokens, likely or (), strict=False):
             prediction["tokens"], prediction["logprobs"] = [self.tokenizer.decode(token) for token in ids], values
-        return made
 
     def _length(self, max_gen_len: int | None) -> int:
         return self.max_seq_len - 1 if max_gen_len is None else max_gen_len

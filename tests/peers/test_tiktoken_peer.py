@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch_files import rank_tokens, write_ranks
+from torch_files import rank_tokens, recorded_ranks, write_ranks
 from vocabularies import read_metadata
 
 from llama2py import Tokenizer
@@ -39,12 +39,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tokenizer, Any]:
     folder = os.environ.get("LLAMA2PY_TEST_DATA")
     if not folder:
         pytest.skip("LLAMA2PY_TEST_DATA is not set to the folder with real checkpoints")
-    said = read_metadata(Path(folder) / "tokenizers" / "ggml-vocab-llama-bpe.gguf")["tokenizer.ggml.tokens"][:128000]
-    seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in seen]
-    alphabet = {chr(byte): byte for byte in seen} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
-    tokens = [bytes(alphabet[c] for c in token.decode()) for token in said]
-    return pair(tokens, tmp_path_factory.mktemp("large") / "tokenizer.model")
+    said = read_metadata(Path(folder) / "tokenizers" / "ggml-vocab-llama-bpe.gguf")["tokenizer.ggml.tokens"]
+    return pair(recorded_ranks(said), tmp_path_factory.mktemp("large") / "tokenizer.model")
 
 
 @settings(max_examples=300, deadline=None)

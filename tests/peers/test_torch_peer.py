@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import checkpoints
 import numpy as np
 import pytest
-from test_meta_folder import SHAPE, ckpt, logits_of
-from torch_files import META, meta_tensors, write_meta
+from folders import config_of
+from test_meta_folder import GROUPED, SHAPE, ckpt, logits_of
+from torch_files import META, meta_tensors, params_of, write_meta
 
-from llama2py import CheckpointError, Llama
+from llama2py import CheckpointError
 from llama2py._torch import read, read_tensors
 
 torch = pytest.importorskip("torch", reason="torch is not installed; make test-peers has it")
@@ -125,15 +127,7 @@ def test_a_compiled_ckpt_pt(tmp_path: Path) -> None:
     weights = checkpoints.random_weights(SHAPE, 1)
     expected = logits_of(ckpt(tmp_path / "ours.pt", weights), checkpoints.prompt_ids(SHAPE, 40))
     state = tensors(**{f"_orig_mod.{name}": tensor for name, (tensor, _) in meta_tensors(weights).items()})
-    args = {
-        "dim": 64,
-        "n_layers": 2,
-        "n_heads": 8,
-        "n_kv_heads": 8,
-        "vocab_size": 512,
-        "multiple_of": 16,
-        "max_seq_len": 96,
-    }
+    args = params_of(SHAPE) | {"vocab_size": SHAPE.vocab_size, "max_seq_len": 96}
     rest = {"iter_num": 3, "best_val_loss": torch.tensor(1.5), "config": {"compile": True}}
     torch.save({"model": state, "model_args": args | {"dropout": 0.0}, **rest}, tmp_path / "theirs.pt")
     assert (logits_of(tmp_path / "theirs.pt", checkpoints.prompt_ids(SHAPE, 40)) == expected).all()
@@ -143,21 +137,12 @@ def test_transformers(tmp_path: Path) -> None:
     """Its logits, from its own files: both kinds give the same bits here."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed; make test-peers has it")
     torch.manual_seed(1)
-    config = transformers.LlamaConfig(
-        vocab_size=320,
-        hidden_size=64,
-        intermediate_size=176,
-        num_hidden_layers=3,
-        num_attention_heads=8,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        tie_word_embeddings=False,
-    )
-    model = transformers.LlamaForCausalLM(config).eval()
+    shape = replace(GROUPED, context=128)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**config_of(shape, "llama"))).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    tokens = checkpoints.prompt_ids(checkpoints.SHAPES["plain"], 60)
+    tokens = checkpoints.prompt_ids(shape, 60)
     with torch.no_grad():
         theirs = model(torch.tensor([tokens])).logits[0].numpy()
     model.save_pretrained(tmp_path / "safe")
@@ -169,7 +154,6 @@ def test_transformers(tmp_path: Path) -> None:
     for file in set(places.values()):
         torch.save({name: tensor for name, tensor in state if places[name] == file}, pickled / file)
     (pickled / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    with Llama(pickled) as llama, Llama(tmp_path / "safe") as other:
-        ours = llama.logits(tokens)
-        assert (ours.view(np.int32) == other.logits(tokens).view(np.int32)).all()
-    assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+    ours = logits_of(pickled, tokens)
+    assert (ours == logits_of(tmp_path / "safe", tokens)).all()
+    assert np.abs(ours.view(np.float32) - theirs).max() <= 1e-4 * np.abs(theirs).max()

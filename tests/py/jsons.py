@@ -210,6 +210,25 @@ def written(form: str) -> Values:
     return values
 
 
+def inside(values: Values, *names: str, **changes: Any) -> Values:
+    """With other values in an object that lies inside."""
+    if not names:
+        return {**values, **changes}
+    return {**values, names[0]: inside(values[names[0]], *names[1:], **changes)}
+
+
+def templated(values: Values, *before: str, behind: tuple[str, ...] = ()) -> Values:
+    ids = {token["content"]: token["id"] for token in values["added_tokens"]}
+    single: list[Values] = [
+        *({"SpecialToken": {"id": text, "type_id": 0}} for text in before),
+        {"Sequence": {"id": "A", "type_id": 0}},
+        *({"SpecialToken": {"id": text, "type_id": 0}} for text in behind),
+    ]
+    named = {text: {"id": text, "ids": [ids[text]], "tokens": [text]} for text in (*before, *behind)}
+    template = {"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": named}
+    return {**values, "post_processor": template}
+
+
 def peer_of(values: Values) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(values))
 

@@ -17,7 +17,7 @@ from fake_hub import COMMIT, TOKEN, FakeHub, Repository
 from folders import write_folder
 
 import llama2py
-from llama2py import HubError, HubMissingError, InvalidArgumentError, hub
+from llama2py import HubMissingError, InvalidArgumentError, PackageMissingError, hub
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
 ASIDE = ("README.md", ".gitattributes", "original/consolidated.00.pth", "original/params.json", "onnx/model.onnx")
@@ -46,6 +46,9 @@ CHOICES: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...],
     "like several": (QUANTS, "o/m", ("*Q8_0*", "*.Q4*"), QUANTS, None),
     "llama2.c": (TINY, "o/m/stories42M.bin", (), ("stories42M.bin",), "stories42M.bin"),
     "with its tokenizer": (("a.bin", "tokenizer.bin"), "o/m/a.bin", (), ("tokenizer.bin", "a.bin"), "a.bin"),
+    "the only with its tokenizer": (("a.bin", "tokenizer.bin"), "o/m", (), ("tokenizer.bin", "a.bin"), "a.bin"),
+    "like one with its tokenizer": (("a.bin", "tokenizer.bin"), "o/m", ("a*",), ("tokenizer.bin", "a.bin"), "a.bin"),
+    "with a tokenizer of its own": (("a.gguf", "tokenizer.bin"), "o/m", (), ("a.gguf",), "a.gguf"),
 }
 
 
@@ -203,6 +206,16 @@ def test_one_of_several(caller: Caller) -> None:
     both = caller.pulls("o/quants", "--include", "*.gguf")
     assert not both["single"] and both["path"] == str(Path(pulled["path"]).parent)
     assert "no file is like *Q6_K*; there are" in caller.fails("pull", "o/quants", "--include", "*Q6_K*")
+    for path in Path(both["path"]).glob("*Q8*"):
+        path.unlink()
+    for name in ("hf:o/quants", "hf:o/quants/*.gguf"):  # one of them in the cache is not the only one
+        assert "several" in caller.fails("info", name) and not caller.served.downloads()
+        said = caller.fails("info", name, HF_HUB_OFFLINE="1")
+        assert "o/quants: the cache has box-Q4_K_M.gguf, but the Hub" in said and said.endswith("name the file\n")
+    alone = caller.pulls("o/quants", "--include", "*.gguf", HF_HUB_OFFLINE="1")
+    assert alone["path"] == pulled["path"] and "this is what the cache has" in alone["notes"][0]
+    caller.pulls("o/quants", "--include", "*.gguf")
+    assert "several models: box-Q4_K_M.gguf, box-Q8_0" in caller.fails("pull", "o/quants", HF_HUB_OFFLINE="1")
     told = caller("run", "hf:o/quants/box-Q4_K_M.gguf", "-t", "0", "-n", "8", "-i", "Once")
     with llama2py.Llama() as llama:
         expected = llama.generate("Once", 7, 0).text
@@ -220,6 +233,7 @@ def test_from_pretrained(caller: Caller) -> None:
     with llama2py.Llama(context=64) as llama:
         expected = f"64 {llama.generate('Once', 8, 0).text}\n"
     assert "o/quants: several files: box-Q4_K_M.gguf, box-Q8" in caller.run("-c", PROGRAM, "*.gguf").stderr
+    assert caller.served.downloads() == []
     for name in ("*Q4_K_M.gguf", "box-Q4_K_M.gguf"):
         done = caller.run("-c", PROGRAM, name)
         assert (done.stdout, done.stderr) == (expected, "")
@@ -230,6 +244,8 @@ def test_a_short_name(caller: Caller) -> None:
     done = caller("pull", "stories15M")
     assert done.returncode == 0 and done.stdout.endswith("/stories15M.bin\n")
     assert "karpathy/tinyllamas has no tokenizer.bin beside it" in done.stderr and done.stderr.count("\n") == 1
+    (note,) = caller.pulls("stories15M", HF_HUB_OFFLINE="1")["notes"]
+    assert "no tokenizer.bin" not in note, "the Hub was not asked"
 
 
 def test_a_gated_one_needs_a_token(caller: Caller) -> None:
@@ -278,5 +294,5 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(HubError, match=r"pip install 'llama2py\[hub\]'"):
+    with pytest.raises(PackageMissingError, match=r"pip install 'llama2py\[hub\]'"):
         llama2py.describe("hf:o/m")

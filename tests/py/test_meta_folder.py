@@ -28,6 +28,7 @@ from torch_files import (
     params_of,
     part,
     rank_tokens,
+    recorded_ranks,
     saved,
     write_meta,
     write_ranks,
@@ -268,7 +269,7 @@ def test_files_that_are_no_ckpt_pt(value: Any, complaint: str, tmp_path: Path) -
 def test_a_tokenizer_in_the_folder_or_above(tmp_path: Path) -> None:
     weights = checkpoints.random_weights(replace(SHAPE, vocab_size=320), 1)
     folder = write_meta(tmp_path / "download" / "llama-2-7b", weights)
-    with pytest.raises(TokenizerError, match="the folder has no tokenizer"):
+    with pytest.raises(TokenizerError, match=r"no tokenizer\.model in the folder or above it"):
         Tokenizer(folder)
     above = train_tokenizer(tmp_path / "download" / "tokenizer.model")
     with Llama(folder, context=64, kv="f32") as llama:
@@ -346,11 +347,7 @@ def test_the_tokenizer_of_llama_3(data: Path, tmp_path: Path) -> None:
     """Its ranks alone give the merges that its makers published, and the ids that others have recorded."""
     recorded = data / "tokenizers" / "ggml-vocab-llama-bpe.gguf"
     theirs = read_metadata(recorded)
-    seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in seen]
-    alphabet = {chr(byte): byte for byte in seen} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
-    tokens = [bytes(alphabet[c] for c in token.decode()) for token in theirs["tokenizer.ggml.tokens"][:128000]]
-    path = write_ranks(tmp_path / "tokenizer.model", tokens)
+    path = write_ranks(tmp_path / "tokenizer.model", recorded_ranks(theirs["tokenizer.ggml.tokens"]))
     shape = Shape(dim=4, hidden_dim=16, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=128256, context=8)
     folder = write_meta(tmp_path / "model", checkpoints.random_weights(shape, 1), params={"multiple_of": 8})
     os.link(path, folder / "tokenizer.model")
@@ -439,7 +436,11 @@ TENSORS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("one is too many", {"layers.0.attention.bias": saved(np.ones(3))}, r"'layers\.0\.attention\.bias' is not one"),
     ("a long norm", {"norm.weight": saved(np.ones(65))}, r"norm\.weight is 65, expected 64 as params"),
-    ("whole numbers", {"norm.weight": saved(np.ones(64), "I64")}, r"norm\.weight is I64, expected F32, F16 or BF16"),
+    (
+        "whole numbers",
+        {"norm.weight": saved(np.ones(64), "I64")},
+        r"norm\.weight is I64, expected F32, F16 or BF16",
+    ),
     ("a flat embedding", {"tok_embeddings.weight": saved(np.ones(64))}, r"tok_embeddings\.weight is 64, expected"),
     ("a scalar", {"tok_embeddings.weight": saved(np.float32(1))}, r"tok_embeddings\.weight is 1, expected"),
 ]
@@ -481,9 +482,7 @@ def test_a_file_too_many(tmp_path: Path) -> None:
     weights = checkpoints.random_weights(SHAPE, 1)
     folder = write_meta(tmp_path / "model", weights)
     (folder / "consolidated.01.pth").write_bytes((folder / "consolidated.00.pth").read_bytes())
-    with pytest.raises(
-        CheckpointError, match=r"wq\.weight is 64 x 64, .*; the model was cut in 1, and there are 2|512 x 64"
-    ):
+    with pytest.raises(CheckpointError, match=r"wq\.weight is 64 x 64, .*; the model was cut in 1, and there are 2"):
         Llama(folder)
 
 

@@ -279,10 +279,19 @@ def write_meta(
     return path
 
 
+SEEN = (*range(33, 127), *range(161, 173), *range(174, 256))
+SHOWN = (*SEEN, *(byte for byte in range(256) if byte not in SEEN))  # bytes in the order of what GPT-2 shows them as
+
+
+def recorded_ranks(tokens: Sequence[bytes]) -> list[bytes]:
+    """The bytes of the 128000 tokens that Llama 3 has ranks for, in a vocabulary that shows them as GPT-2 does."""
+    alphabet = {chr(byte if byte in SEEN else 256 + i - len(SEEN)): byte for i, byte in enumerate(SHOWN)}
+    return [bytes(alphabet[c] for c in token.decode()) for token in tokens[:128000]]
+
+
 def rank_tokens() -> list[bytes]:
-    """All bytes, in the order of what GPT-2 shows them as, and some words with what they are merged from."""
-    tokens = [bytes([byte]) for byte in (*range(33, 127), *range(161, 173), *range(174, 256))]
-    tokens += [bytes([byte]) for byte in range(256) if bytes([byte]) not in tokens]
+    """All bytes, and some words with what they are merged from."""
+    tokens = [bytes([byte]) for byte in SHOWN]
     words = (b" the", b" then", b" cat", b"aaaa", "é".encode(), "🦙".encode(), b" 123", b"\n\n", b"ing")
     for word in words:
         tokens += [word[:n] for n in range(2, len(word) + 1) if word[:n] not in tokens]
