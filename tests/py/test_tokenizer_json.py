@@ -8,7 +8,6 @@ import importlib
 import itertools
 import json
 import random
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +42,7 @@ from jsons import (
     written,
 )
 from test_tokenizers import SEPARATOR
-from vocabularies import SNIPPETS, CTokenizer, Vocabulary, build_library
+from vocabularies import SNIPPETS, CTokenizer, Vocabulary, build_library, seconds
 
 import llama2py
 from llama2py import Llama, TextError, Tokenizer, TokenizerError
@@ -157,17 +156,6 @@ def test_text_that_is_no_text(form: str, pair: Callable[[str], tuple[Tokenizer, 
         with pytest.raises(TextError):
             pair(form)[0].encode(data)
     assert pair(form)[0].encode("", bos=False) == []
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Of this thread's own work: other programs do not count."""
-
-    def once() -> float:
-        start = time.thread_time()
-        call()
-        return time.thread_time() - start
-
-    return min(once() for _ in range(3))
 
 
 UNITS = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from vocabularies import (
     TokenizerError,
     Vocabulary,
     build_library,
+    seconds,
     words_of,
 )
 
@@ -181,15 +181,6 @@ def test_streams_give_whole_characters(build: Callable[..., CTokenizer], name: s
         assert parts[-1] == ""
 
     check()
-
-
-def seconds(call: Callable[[], object]) -> float:
-    def once() -> float:
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-
-    return min(once() for _ in range(3))
 
 
 @pytest.mark.parametrize(
