@@ -107,7 +107,7 @@ class Bench:
         for draws, threads, depth in dict.fromkeys(map(_place, tests)):
             here = [test for test in tests if _place(test) == (draws, threads, depth)]
             where = self._model, self.info.vocab_size, here, kv
-            self._places[draws, threads, depth] = Batches(*where, room) if draws else Prompts(*where)
+            self._places[draws, threads, depth] = Batches(*where) if draws else Prompts(*where)
         self.hits = [Hit(self._model, self.info.vocab_size, tokens, threads, kv) for tokens, threads in hits]
         self._threads = dict.fromkeys([*self.limits, *(threads for *_, threads in (*hits, *lookups))])
         start = self._start() if lookups else START

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from llama2py.errors import FileError, InvalidArgumentError, PackageMissingError
+from llama2py.errors import FileError, FileMissingError, InvalidArgumentError, PackageMissingError
 
-__all__ = ["check_figure", "save_figure", "saved"]
+__all__ = ["check_figure", "check_place", "save_figure", "saved"]
 
 # Okabe and Ito's, which all eyes can tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -33,6 +34,17 @@ def saved(path: str, write: Callable[[str], object]) -> None:
             os.remove(part)
 
 
+def check_place(path: str) -> None:
+    """Raises what would keep a file from being written there, before anything is timed for it."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        missing = FileMissingError(f"{path}: there is no folder {folder}; make it, or name another")
+        missing.errno, missing.filename = errno.ENOENT, path
+        raise missing
+    if os.path.isdir(path):
+        raise FileError(f"{path}: a directory, expected the name of a file to write")
+
+
 def _canvas(path: str) -> tuple[Any, Any]:
     if _kind(path) not in KINDS:
         raise InvalidArgumentError(f"{path}: a figure cannot be of that kind; expected a name in .png, .svg or .pdf")
@@ -50,7 +62,8 @@ def _kind(path: str) -> str:
 
 
 def check_figure(path: str) -> None:
-    """Raises what would keep a figure from being saved, before anything is timed for it."""
+    """The same, of a figure."""
+    check_place(path)
     _canvas(path)
 
 

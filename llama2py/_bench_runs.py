@@ -23,7 +23,6 @@ WARM_UP_DRAWS = 8
 RATE_SECONDS, RUNS_MOST = 0.1, 9
 STEP_SECONDS = 0.1  # after which an interrupt is seen
 HIT_DRAWS = 8
-MOST_ROWS = 256  # of a step, where no more are asked for
 QUOTED = 4  # the second time a text is told to a fourth of it, and the model goes on
 
 
@@ -111,16 +110,14 @@ class _Engine:
         threads: int,
         kv: str | None,
         sequences: int = 1,
-        context: int | None = None,
-        rows: int = MOST_ROWS,
     ) -> None:
-        """needs: tokens of each sequence. context: None takes these."""
+        """needs: tokens of each sequence."""
         # A page for what each draws, and one for what it drew the last time, until that is found to be the same.
         pages = sequences * (-(-needs // _core.PAGE) + 2)
         self.core = _core.Engine(
             model,
-            context=context or needs,
-            batch=rows,
+            context=needs,
+            batch=None,
             threads=threads,
             kv=kv,
             pool=pages * _core.PAGE,
@@ -182,24 +179,16 @@ class Batches:
     """Sequences at a depth, of which so many as a test asks for are decoded together. Each has a text of its own before
     it, which is read when it is first decoded, and kept."""
 
-    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Task], kv: str | None, room: int) -> None:
-        """room: the model's context, which is also the most rows that a step can have."""
+    def __init__(self, model: _core.Model, vocab_size: int, tests: Sequence[Task], kv: str | None) -> None:
         self.tests = list(tests)
         most = max(test.batch for test in tests)
         needs = max(test.needs for test in tests)
         self._depth = max(1, tests[0].depth)
-        # Of each text some tokens of a page may not be found, and all are to begin with the same step.
-        unread = min(self._depth, _core.PAGE)
-        rows = max(MOST_ROWS, most * unread)
-        size: dict[str, Any] = {"context": min(room, max(needs, rows)), "rows": rows, "sequences": most}
-        self._engine = _Engine(model, needs, threads=tests[0].threads, kv=kv, **size)
-        together = min(self._engine.core.sequences, room // unread)
+        self._engine = _Engine(model, needs, threads=tests[0].threads, kv=kv, sequences=most)
+        together = self._engine.core.sequences
         if together < most:
             self.close()
-            raise InvalidArgumentError(
-                f"--batch is {most}; with a context of {room}, at most {together} sequences are decoded together at "
-                f"depth {tests[0].depth}"
-            )
+            raise InvalidArgumentError(f"--batch is {most}; expected at most {together}, what can be decoded together")
         self._texts = [_text(vocab_size, self._depth, which) for which in range(most)]
 
     def alone(self, which: int, tokens: int) -> list[int]:
@@ -278,7 +267,7 @@ class Hit:
         """Measures each once, on a text that was not read before."""
         self._read += 1
         prompt = _text(self.vocab_size, self.tokens, self._read)
-        found = (self.tokens - 1) // _core.PAGE * _core.PAGE
+        found = self.tokens - 1  # the last one is computed again, for what follows it
         self.figures["read"].append(self._first(prompt, 0))
         self.figures["hit"].append(steady(lambda: self._first(prompt, found)))
         self.figures["step"].append(steady(lambda: self._first(prompt, found, HIT_DRAWS)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from llama2py import _core
 from llama2py._bench import Bench
-from llama2py._bench_plot import check_figure, save_figure, saved
+from llama2py._bench_plot import check_figure, check_place, save_figure, saved
 from llama2py._bench_runs import Lookup, Task
 from llama2py._terminal import UsageError, add_checkpoint, loading, plain, progress_bar, write
 from llama2py.info import describe
@@ -82,6 +82,8 @@ def _tests(args: argparse.Namespace, room: int) -> list[Task]:
 def _bench(args: argparse.Namespace) -> int:
     if args.rounds < 1:
         raise UsageError(f"--rounds is {args.rounds}, expected at least 1; see llama2py bench --help")
+    if args.csv:
+        check_place(args.csv)
     if args.plot:
         check_figure(args.plot)
     room = args.context or describe(args.checkpoint).context

@@ -20,8 +20,8 @@ llama2_status executor_open(executor *x, const llama2_model *model, const limits
   if (wanted > available)
     return status_fail_sized(
         LLAMA2_ERR_MEMORY, wanted, available,
-        "a context of %lld tokens and a batch of %d take %.0f MiB, but %.0f MiB are free; ask for a "
-        "smaller context or batch",
+        "keys and values of %lld tokens and a batch of %d take %.0f MiB, but %.0f MiB are free; ask for a "
+        "smaller context, pool or batch",
         (long long)l->pages * KV_PAGE, l->rows, (double)wanted / 0x1p20, (double)available / 0x1p20);
   executor counted = *x;
   lay_out(&counted, extra, memory);

@@ -259,8 +259,9 @@ def test_a_stream_can_be_left(llama: Llama) -> None:
     assert list(stream) == []
     for _ in range(20):
         next(llama.stream("One", max_tokens=20), None)
-        assert llama.state.pages == 256
     assert llama.generate("One", max_tokens=20, seed=1).tokens == expected.tokens
+    state = llama.state
+    assert (state.running, state.waiting) == (0, 0) and state.free + state.idle == state.pages
 
 
 # Tokenizers.
