@@ -446,7 +446,7 @@ typedef struct llama2_engine_options {
   llama2_session_options session; /* context: of one sequence. batch: rows of a step */
   int32_t sequences;              /* that are computed at once, at most; 0: 64. No more than batch */
   int32_t chunk;                  /* rows of prompts in a step in which others decode; 0: 128 */
-  int32_t keep; /* 1: pages are kept as long as there is room, and found again by their tokens; 0: not */
+  int32_t keep;              /* 1: pages are kept as long as there is room, and found again by their tokens; 0: not */
   const llama2_model *draft; /* NULL, or a smaller model of the same vocabulary that drafts what this one checks */
 } llama2_engine_options;
 
