@@ -129,6 +129,11 @@ llama2_status llama2_source_new(const char *name, llama2_source **source) {
   return source_new(name, source);
 }
 
+void llama2_source_set_mapped(llama2_source *source) {
+  assert(source);
+  source->mapped = true;
+}
+
 void llama2_source_free(llama2_source *source) {
   source_free(source);
 }

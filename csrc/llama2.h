@@ -324,6 +324,10 @@ LLAMA2_API llama2_status llama2_source_new(const char *name, llama2_source **sou
 /* NULL is allowed. Models and tokenizers that were made of it need it no longer. */
 LLAMA2_API void llama2_source_free(llama2_source *source);
 
+/* Says that all data of a page or more that tensors are put with lies in maps of files that are only read. What has been
+ * read of them is then given back to the system, so that it does not count as this process's memory. */
+LLAMA2_API void llama2_source_set_mapped(llama2_source *source);
+
 /* Put a key, each once, with a value of GGUF's type uint32, float32, bool, string, or array of int32, float32 or string.
  * `texts` holds the strings one behind another, lengths[0..n) their bytes. Keys and values are copied. Where there is
  * no memory for that, whatever uses the source fails with MEMORY. */

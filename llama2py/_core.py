@@ -224,7 +224,7 @@ SourceValue: TypeAlias = "bool | int | float | str | list[bytes] | npt.NDArray[n
 
 
 class Source:
-    """A checkpoint put together in GGUF's terms. It keeps what its tensors lie in alive."""
+    """A checkpoint put together in GGUF's terms. It keeps what its tensors lie in alive: maps of files, where large."""
 
     def __init__(self, name: StrPath, **described: Any) -> None:
         """name: for messages. described: fields of llama2_model_info that say more of it than the core knows."""
@@ -233,6 +233,7 @@ class Source:
         self.name = os.fspath(name)
         self.described = described
         self.handle = made[0]
+        lib.llama2_source_set_mapped(self.handle)
         self._kept: list[Any] = []
         weakref.finalize(self, lib.llama2_source_free, self.handle).atexit = False
 

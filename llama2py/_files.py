@@ -4,6 +4,7 @@ all that can fail is one FileError with the path.
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from contextlib import suppress
@@ -78,6 +79,10 @@ def map_bytes(path: str) -> npt.NDArray[np.uint8]:
     file, size = _open(path)
     with file:
         try:
-            return np.asarray(np.memmap(file, np.uint8, mode="r")) if size else np.empty(0, np.uint8)
+            if not size:
+                return np.empty(0, np.uint8)
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         except OSError as error:
             raise _failed(path, error) from None
+        mapped.madvise(mmap.MADV_SEQUENTIAL)
+        return np.frombuffer(mapped, np.uint8)

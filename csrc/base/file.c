@@ -74,9 +74,8 @@ void file_close(file_map *file) {
   memset(file, 0, sizeof *file);
 }
 
-void file_done(const file_map *file, const void *data, uint64_t n) {
-  uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-  uint64_t begin = (uint64_t)((const unsigned char *)data - file->data);
-  uint64_t first = (begin + page - 1) / page * page, last = (begin + n) / page * page;
-  if (last > first) madvise((void *)(file->data + first), (size_t)(last - first), MADV_DONTNEED);
+void file_done(const void *data, uint64_t n) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data;
+  uintptr_t first = (begin + page - 1) / page * page, last = (begin + n) / page * page;
+  if (last > first) madvise((void *)first, (size_t)(last - first), MADV_DONTNEED);
 }

@@ -18,8 +18,9 @@ typedef struct file_map {
 llama2_status file_open(file_map *file, const char *path);
 void file_close(file_map *file);
 
-/* Says that data[0..n) inside the map will not be read again, so that it no longer counts as this process's memory. */
-void file_done(const file_map *file, const void *data, uint64_t n);
+/* Says that data[0..n), inside a map of a file that is only read, will not be read again: its whole pages no longer count
+ * as this process's memory. */
+void file_done(const void *data, uint64_t n);
 
 /* Whether `path` leads to the file that is mapped. */
 bool file_is(const file_map *file, const char *path);

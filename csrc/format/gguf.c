@@ -521,6 +521,9 @@ tensor gguf_info_tensor(const gguf_info *info) {
 void gguf_done(const gguf_file *f, const tensor *t) {
   for (int32_t i = 0; i < f->n_parts; i++) {
     const file_map *part = &f->parts[i];
-    if ((uintptr_t)t->data - (uintptr_t)part->data < part->size) file_done(part, t->data, t->bytes);
+    if ((uintptr_t)t->data - (uintptr_t)part->data < part->size) file_done(t->data, t->bytes);
   }
+  if (!f->mapped) return;
+  if (!t->pieces.data) file_done(t->data, t->bytes);
+  for (int32_t i = 0; i < t->pieces.n; i++) file_done(t->pieces.data[i], t->bytes / (uint64_t)t->pieces.n);
 }

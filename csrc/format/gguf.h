@@ -81,6 +81,7 @@ typedef struct gguf_file {
   uint64_t alignment;  /* of tensors' data, in the first part */
   file_map *parts;     /* (n_parts) */
   unsigned char *head; /* NULL, or a head in memory, and then there are no parts */
+  bool mapped;         /* then: what data lies in are maps of files that are only read */
   gguf_entry *entries; /* (n_entries) by key; of the first part */
   uint64_t n_entries;
   gguf_info *tensors; /* (n_tensors) by name; of all parts */

@@ -135,5 +135,7 @@ llama2_status source_open(const llama2_source *s, gguf_file *f) {
   if (bytes == SIZE_BAD)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: its tensors take more bytes than can be counted", s->name);
   RETURN_IF_FAILED(gguf_head_copy(&s->head, &head, &n));
-  return gguf_open_head(f, s->name, head, n, bytes, s->data);
+  RETURN_IF_FAILED(gguf_open_head(f, s->name, head, n, bytes, s->data));
+  f->mapped = s->mapped;
+  return LLAMA2_OK;
 }

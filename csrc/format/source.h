@@ -10,6 +10,7 @@ struct llama2_source {
   gguf_head head;
   gguf_data *data; /* (n) of the tensors */
   uint64_t n, capacity;
+  bool mapped; /* the data lies in maps of files that are only read */
 };
 
 /* Each is documented at its llama2_source_… in llama2.h; keys are put into s->head. */

@@ -119,5 +119,5 @@ void checkpoint_done(const checkpoint *c, const tensor *t) {
   if (c->is_gguf)
     gguf_done(&c->gguf, t);
   else
-    file_done(&c->llama2c.file, t->data, t->bytes);
+    file_done(t->data, t->bytes);
 }

@@ -186,7 +186,7 @@ static void test_files(void) {
   check_refused("/");
   file_map file;
   CHECK(file_open(&file, path) == LLAMA2_OK && file.size == sizeof data && memcmp(file.data, data, sizeof data) == 0);
-  for (size_t begin = 0; begin < sizeof data; begin += 1009) file_done(&file, file.data + begin, sizeof data - begin);
+  for (size_t begin = 0; begin < sizeof data; begin += 1009) file_done(file.data + begin, sizeof data - begin);
   CHECK(memcmp(file.data, data, sizeof data) == 0); /* dropped pages are read anew */
   file_close(&file);
   file_close(&file);
