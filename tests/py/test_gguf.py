@@ -100,7 +100,9 @@ def tensors_of(weights: Weights) -> dict[str, Array]:
         tensors["output.weight"] = weights.classifier
     for name, field in NAMES.items():
         for layer, tensor in enumerate(getattr(weights, field)):
-            tensors[f"blk.{layer}.{name}.weight"] = tensor
+            tensors[f"blk.{layer}.{name}{'_exps' if tensor.ndim > 2 else ''}.weight"] = tensor
+    for layer, router in enumerate(() if weights.router is None else weights.router):
+        tensors[f"blk.{layer}.ffn_gate_inp.weight"] = router
     for name, field in VECTOR_NAMES.items():
         for layer, tensor in enumerate(() if getattr(weights, field) is None else getattr(weights, field)):
             tensors[f"blk.{layer}.{name}"] = tensor
@@ -122,8 +124,10 @@ def write(
     differs; None takes one away.
     """
     writer = gguf.GGUFWriter(path, architecture, **options)
-    window: Metadata = {".attention.sliding_window": (U32, weights.window)} if weights.window else {}
-    for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | window | (metadata or {})).items():
+    own: Metadata = {".attention.sliding_window": (U32, weights.window)} if weights.window else {}
+    if weights.router is not None:
+        own |= {".expert_count": (U32, weights.router.shape[1]), ".expert_used_count": (U32, weights.experts_used)}
+    for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | own | (metadata or {})).items():
         if entry is not None:
             name = architecture + key if key.startswith(".") else key
             numbers = entry[0] == LIST and isinstance(entry[1][0], int)
