@@ -148,9 +148,7 @@ def rope_factors(factor: float, kept: npt.NDArray[np.float64]) -> Placed:
     return Placed((Tensor("", "rope factors", "F32", factors.shape, factors.view(np.uint8)),))
 
 
-def yarn_ramp(
-    theta: float, head_dim: int, context: int, fast: float, slow: float, whole: bool
-) -> tuple[float, float]:
+def yarn_ramp(theta: float, head_dim: int, context: int, fast: float, slow: float, whole: bool) -> tuple[float, float]:
     """The numbers of the pairs between which YaRN goes from keeping a frequency to dividing it, as transformers bounds
     them: those that turn `fast` and `slow` times in `context`, rounded outwards if `whole`.
     """

@@ -258,7 +258,7 @@ class _Model(Shape):
         factor = said.real("factor", self.config.whole("max_position_embeddings") / context)
         if factor < ROPE_FACTOR_LEAST:
             raise said.wrong("factor", f"at least {ROPE_FACTOR_LEAST}")
-        fast, slow = said.real("beta_fast", 0) or 32, said.real("beta_slow", 0) or 1
+        fast, slow = said.real("beta_fast", 0) or 32.0, said.real("beta_slow", 0) or 1.0
         scales = [said.real(name, 0) for name in ("mscale", "mscale_all_dim")]
         log = 0.1 * math.log(factor) if factor > 1 else 0
         magnitude = (1 + scales[0] * log) / (1 + scales[1] * log) if all(scales) else 1 + log

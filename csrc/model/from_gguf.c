@@ -315,7 +315,7 @@ static llama2_status check_stack(const checkpoint *c, role role, int32_t layer) 
   const gguf_file *f = &c->gguf;
   key k = name_of(role, layer);
   const gguf_info *info = gguf_find_tensor(f, k.text);
-  if (!info && gguf_find_tensor(f, single))
+  if (!info && role != ROLE_ROUTER && gguf_find_tensor(f, single))
     return status_fail(LLAMA2_ERR_FORMAT,
                        "%s: each expert has tensors of its own, as %s; expected all of them in one, %s: convert the "
                        "model anew",

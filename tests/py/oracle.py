@@ -65,9 +65,7 @@ def logits(
     return product(rms_norm(x, weights.final_norm), weights.classifier)
 
 
-def feed_forward(
-    x: Float64, w1: Array, w2: Array, w3: Array, product: Callable[[Float64, Array], Float64]
-) -> Float64:
+def feed_forward(x: Float64, w1: Array, w2: Array, w3: Array, product: Callable[[Float64, Array], Float64]) -> Float64:
     return product(silu(product(x, w1)) * product(x, w3), w2)
 
 

@@ -42,7 +42,7 @@ def test_keys_and_values_are_rounded_as_the_oracle_does(name: str, kv: str, tmp_
     assert np.max(found) <= TOLERANCE_OTHER_WAY
 
 
-@pytest.mark.parametrize("name", ["llama, biases", "qwen2", "qwen3, wide heads", "qwen3, biases"])
+@pytest.mark.parametrize("name", ["llama, biases", "llama, experts", "qwen2", "qwen3, wide heads", "qwen3, biases"])
 def test_int8_matches_the_oracle(name: str, tmp_path: Path) -> None:
     """Vectors and frequencies stay as they are."""
     family = FAMILIES[name]

@@ -486,7 +486,26 @@ REFUSED_MODELS: list[tuple[str, str, Metadata, Tensors]] = [
     ),
     ("theta of 0", r"freq_base is 0, expected 1 to", {".rope.freq_base": (F32, 0.0)}, {}),
     ("theta without end", r"freq_base is inf", {".rope.freq_base": (F32, float("inf"))}, {}),
-    ("experts", r"expert_count asks for a mixture", {".expert_count": (U32, 8)}, {}),
+    ("experts", r"llama\.expert_used_count", {".expert_count": (U32, 8)}, {}),
+    (
+        "more experts used",
+        r"expert_used_count is 9, expected 1 to 8",
+        {".expert_count": (U32, 8), ".expert_used_count": (U32, 9)},
+        {},
+    ),
+    (
+        "experts that are not there",
+        r"blk\.0\.ffn_gate_inp\.weight is missing among its",
+        {".expert_count": (U32, 8), ".expert_used_count": (U32, 2)},
+        {},
+    ),
+    (
+        "experts in tensors of their own",
+        r"each expert has tensors of its own, as blk\.0\.ffn_gate\.0\.weight; .* convert the model anew",
+        {".expert_count": (U32, 8), ".expert_used_count": (U32, 2)},
+        {f"blk.{layer}.ffn_gate_inp.weight": np.ones((8, 64)) for layer in range(2)}
+        | {"blk.0.ffn_gate.0.weight": MATRIX},
+    ),
     (
         "windows in some layers",
         r"sliding_window_pattern asks for attention in a sliding window in some layers",
