@@ -51,6 +51,7 @@ class _Family:
     windows: which layers attend in a sliding window where the configuration has one: "all", "asked" (those from
         max_window_layers on, if use_sliding_window says so) or "none", whatever it says, as transformers has it.
     biases: whether attention has biases where the configuration says so.
+    window: of a configuration that does not mention any, not even as null; 0: none.
     experts: whether they stand in place of the feed-forward layer.
     theta: the base of rotary frequencies where the configuration has none.
     """
@@ -61,13 +62,14 @@ class _Family:
     qk_norms: bool = False
     windows: str = "asked"
     biases: bool = True
+    window: int = 0
     experts: bool = False
     theta: float = 10000
 
 
 _FAMILIES = {
     "llama": _Family("llama", pairs=True, windows="none"),
-    "mistral": _Family("llama", pairs=True, windows="all", biases=False),
+    "mistral": _Family("llama", pairs=True, windows="all", biases=False, window=4096),
     "mixtral": _Family("llama", pairs=True, windows="all", biases=False, experts=True, theta=1e6),
     "qwen2": _Family("qwen2", qkv_biases=True),
     "qwen3": _Family("qwen3", qk_norms=True),
@@ -206,6 +208,8 @@ class _Model(Shape):
             context=config.whole("max_position_embeddings"),
             epsilon=config.real("rms_norm_eps", 1e-6),
         )
+        if "sliding_window" not in config.values and self.family.window:
+            own["attention.sliding_window"] = self.family.window
         if config.get("sliding_window") is not None and self._has_windows():
             own["attention.sliding_window"] = config.whole("sliding_window")
         if self.experts:

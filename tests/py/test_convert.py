@@ -218,6 +218,14 @@ def test_yarn_beyond_what_keys_can_say(tmp_path: Path) -> None:
             assert errors(llama.logits(tokens), oracle.logits(weights, tokens)).max() <= TOLERANCE
 
 
+def test_a_mistral_without_a_word_on_windows_has_its_types(tmp_path: Path) -> None:
+    """As transformers reads it; null is none."""
+    weights = checkpoints.random_weights(SHAPES["plain"], 1)
+    for i, (config, window) in enumerate(((dict[str, Any](), 4096), ({"sliding_window": None}, None))):
+        folder = write_folder(tmp_path / f"{i}", weights, "mistral", config=config)
+        assert llama2py.inspect(folder).hyperparameters.get("attention.sliding_window") == window
+
+
 def test_heads_matter(tmp_path: Path) -> None:
     """With heads as the file has them the model would be another one."""
     folder, weights, _ = folder_of("grouped", tmp_path / "folder")
