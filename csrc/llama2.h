@@ -155,7 +155,9 @@ typedef struct llama2_plan {
 
 typedef struct llama2_model_info {
   int32_t dim;        /* width of the residual stream */
-  int32_t hidden_dim; /* width of the feed-forward layer */
+  int32_t hidden_dim; /* width of the feed-forward layer, or of one expert in it */
+  int32_t n_experts;  /* that each row of a layer chooses from, and how many it chooses; 0: none */
+  int32_t n_experts_used;
   int32_t n_layers;
   int32_t n_heads;    /* query heads */
   int32_t n_kv_heads; /* key/value heads; divides n_heads */

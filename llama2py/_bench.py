@@ -220,9 +220,13 @@ class Bench:
 
     @property
     def _layers_and_classifier(self) -> tuple[int, int]:
-        """Parameters that each token of a prompt meets, and those that its last token meets besides."""
-        embedding = self.info.vocab_size * self.info.dim
-        return self.info.parameters - (1 if self.info.shared_classifier else 2) * embedding, embedding
+        """Parameters that each token of a prompt meets, and those that its last token meets besides. A step of several
+        tokens may read more experts than each of them meets.
+        """
+        info = self.info
+        embedding = info.vocab_size * info.dim
+        passed_over = info.n_layers * (info.n_experts - info.n_experts_used) * 3 * info.dim * info.hidden_dim
+        return info.parameters - (1 if info.shared_classifier else 2) * embedding - passed_over, embedding
 
     @property
     def token_bytes(self) -> int:

@@ -127,10 +127,11 @@ _NAMED = {"architecture": "general.architecture", "name": "general.name"}
 
 def _model_rows(model: ModelInfo) -> list[tuple[str, str]]:
     classifier = "the embedding" if model.shared_classifier else "its own"
+    experts = f" by {model.n_experts_used} of {model.n_experts} experts" if model.n_experts else ""
     return [
         ("parameters", f"{model.parameters:,}"),
         ("layers", str(model.n_layers)),
-        ("dim", f"{model.dim}, feed-forward {model.hidden_dim}"),
+        ("dim", f"{model.dim}, feed-forward {model.hidden_dim}{experts}"),
         ("heads", f"{model.n_heads} of width {model.head_dim}; {model.n_kv_heads} of keys and values"),
         ("vocabulary", f"{model.vocab_size:,}, classifier {classifier}"),
         ("context", f"{model.context:,} tokens; rotary scaling {model.rope_scaling}"),

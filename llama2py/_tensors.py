@@ -19,9 +19,12 @@ __all__ = [
     "are_sizes",
     "check_float",
     "count",
+    "cut",
     "llama3_factors",
+    "rope_factors",
     "same_values",
     "shape_text",
+    "yarn_ramp",
 ]
 
 # The types that files have, as safetensors names them, and the bytes of a value.
@@ -49,11 +52,13 @@ class Placed:
     """A tensor of a model, and the pieces of the same shape that it lies in, one behind the other along an axis.
 
     split: the rows of a head whose halves are to become pairs, or 0; then it is one piece.
+    stacked: the pieces are the first axis, before those of each; then axis is 0.
     """
 
     pieces: tuple[Tensor, ...]
     axis: int = 0
     split: int = 0
+    stacked: bool = False
 
     @property
     def dtype(self) -> str:
@@ -63,6 +68,8 @@ class Placed:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the whole."""
+        if self.stacked:
+            return (len(self.pieces), *self.pieces[0].shape)
         shape = list(self.pieces[0].shape)
         shape[self.axis] *= len(self.pieces)
         return tuple(shape)
@@ -110,6 +117,15 @@ def same_values(a: Placed, b: Placed) -> bool:
     return early and all(np.array_equal(one, other) for one, other in pairs)
 
 
+def cut(tensor: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
+    """The tensors of a shape that lie one behind another in one, where they lie."""
+    size = count(shape) * BYTES[tensor.dtype]
+    return [
+        Tensor(tensor.path, tensor.name, tensor.dtype, shape, tensor.data[at : at + size])
+        for at in range(0, tensor.data.size, size)
+    ]
+
+
 def llama3_factors(
     where: str, theta: float, head_dim: int, *, factor: float, low: float, high: float, context: int
 ) -> Placed:
@@ -123,6 +139,21 @@ def llama3_factors(
         )
     with np.errstate(all="ignore"):  # a frequency that is no number is refused with the others
         turns = context * theta ** (-2 * np.arange(head_dim // 2) / head_dim) / (2 * np.pi)
-        kept = np.clip((turns - low) / (high - low), 0, 1)
-        factors = (1 / ((1 - kept) / factor + kept)).astype("<f4")
+        return rope_factors(factor, np.clip((turns - low) / (high - low), 0, 1))
+
+
+def rope_factors(factor: float, kept: npt.NDArray[np.float64]) -> Placed:
+    """What frequencies are divided by that become f * ((1 - kept) / factor + kept)."""
+    factors = (1 / ((1 - kept) / factor + kept)).astype("<f4")
     return Placed((Tensor("", "rope factors", "F32", factors.shape, factors.view(np.uint8)),))
+
+
+def yarn_ramp(theta: float, head_dim: int, context: int, fast: float, slow: float, whole: bool) -> tuple[float, float]:
+    """The numbers of the pairs between which YaRN goes from keeping a frequency to dividing it, as transformers bounds
+    them: those that turn `fast` and `slow` times in `context`, rounded outwards if `whole`.
+    """
+    turns = np.array([fast, slow])
+    with np.errstate(all="ignore"):
+        low, high = head_dim * np.log(context / (turns * 2 * np.pi)) / (2 * np.log(theta))
+    low, high = (np.floor(low), np.ceil(high)) if whole else (low, high)
+    return max(float(low), 0.0), min(float(high), head_dim - 1.0)

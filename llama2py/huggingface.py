@@ -6,16 +6,29 @@ handed over where it lies. A part of a model that is not known is refused by nam
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from llama2py import _safetensors, _tokenizer_folder, _torch
 from llama2py._core import SourceValue
 from llama2py._files import names_in
 from llama2py._json import Settings, read_object, short
 from llama2py._opened import Opened, Shape, name_keys
-from llama2py._tensors import Placed, Tensor, check_float, llama3_factors, same_values, shape_text
+from llama2py._tensors import (
+    Placed,
+    Tensor,
+    check_float,
+    cut,
+    llama3_factors,
+    rope_factors,
+    same_values,
+    shape_text,
+    yarn_ramp,
+)
 from llama2py.errors import CheckpointError, FileMissingError, TokenizerError
 
 __all__ = ["CONFIG", "is_folder", "open_folder", "tokenizer_keys"]
@@ -37,6 +50,10 @@ class _Family:
     pairs: whether GGUF wants neighbours as the pairs that are rotated, where these files have the halves of a head.
     windows: which layers attend in a sliding window where the configuration has one: "all", "asked" (those from
         max_window_layers on, if use_sliding_window says so) or "none", whatever it says, as transformers has it.
+    biases: whether attention has biases where the configuration says so.
+    window: of a configuration that does not mention any, not even as null; 0: none.
+    experts: whether they stand in place of the feed-forward layer.
+    theta: the base of rotary frequencies where the configuration has none.
     """
 
     architecture: str
@@ -44,14 +61,30 @@ class _Family:
     qkv_biases: bool = False
     qk_norms: bool = False
     windows: str = "asked"
+    biases: bool = True
+    window: int = 0
+    experts: bool = False
+    theta: float = 10000
 
 
 _FAMILIES = {
     "llama": _Family("llama", pairs=True, windows="none"),
-    "mistral": _Family("llama", pairs=True, windows="all"),
+    "mistral": _Family("llama", pairs=True, windows="all", biases=False, window=4096),
+    "mixtral": _Family("llama", pairs=True, windows="all", biases=False, experts=True, theta=1e6),
     "qwen2": _Family("qwen2", qkv_biases=True),
     "qwen3": _Family("qwen3", qk_norms=True),
 }
+
+
+ROPE_FACTOR_LEAST = 0.5  # that the core can divide frequencies by
+
+
+@dataclass(frozen=True)
+class _Yarn:
+    """YaRN in GGUF's terms: keys, and tensors where there are no keys for it."""
+
+    keys: dict[str, SourceValue]
+    factors: dict[str, Placed]
 
 
 def is_folder(path: str) -> bool:
@@ -145,7 +178,8 @@ class _Model(Shape):
         )
         self.hidden = config.whole("intermediate_size")
         self.vocab_size = config.whole("vocab_size")
-        self.biases = config.flag("attention_bias") and kind != "mistral"
+        self.experts = config.whole("num_local_experts") if self.family.experts else 0
+        self.biases = self.family.biases and config.flag("attention_bias")
         self.tied = config.flag("tie_word_embeddings")
         self._check_plain()
 
@@ -174,8 +208,12 @@ class _Model(Shape):
             context=config.whole("max_position_embeddings"),
             epsilon=config.real("rms_norm_eps", 1e-6),
         )
+        if "sliding_window" not in config.values and self.family.window:
+            own["attention.sliding_window"] = self.family.window
         if config.get("sliding_window") is not None and self._has_windows():
             own["attention.sliding_window"] = config.whole("sliding_window")
+        if self.experts:
+            own |= {"expert_count": self.experts, "expert_used_count": config.whole("num_experts_per_tok")}
         own |= self._rope_keys()
         return {f"{self.family.architecture}.{name}": value for name, value in own.items()}
 
@@ -195,27 +233,67 @@ class _Model(Shape):
         kind = found.get(name)
         if kind is None and set(found.names()) <= {"rope_theta", "partial_rotary_factor"}:
             kind = "default"
-        if kind not in ("default", "linear", "llama3"):
-            raise found.wrong(name, "default, linear or llama3; others cannot be read yet")
-        return found, kind
+        if kind not in ("default", "linear", "llama3", "yarn", "dynamic"):
+            raise found.wrong(name, "default, linear, llama3, yarn or dynamic; others cannot be read yet")
+        # Dynamic scaling begins beyond max_position_embeddings, which is the context here.
+        return found, "default" if kind == "dynamic" else kind
 
     def _theta(self) -> float:
         said, _ = self._rope()
-        return (said if said.get("rope_theta") is not None else self.config).real("rope_theta", 10000)
+        return (said if said.get("rope_theta") is not None else self.config).real("rope_theta", self.family.theta)
+
+    def _trained_context(self) -> int:
+        """Tokens that the model was first trained for."""
+        said, _ = self._rope()
+        name = "original_max_position_embeddings"
+        usual = self.config.whole("max_position_embeddings")
+        return self.config.whole(name) if self.config.get(name) is not None else said.whole(name, usual)
 
     def _rope_keys(self) -> dict[str, SourceValue]:
         said, kind = self._rope()
         keys: dict[str, SourceValue] = {"rope.freq_base": self._theta()}
         if kind == "linear":
             keys |= {"rope.scaling.type": "linear", "rope.scaling.factor": said.real("factor", 0)}
-        return keys
+        return keys | self._yarn().keys if kind == "yarn" else keys
+
+    def _yarn(self) -> _Yarn:
+        said, _ = self._rope()
+        context = self._trained_context()
+        factor = said.real("factor", self.config.whole("max_position_embeddings") / context)
+        if factor < ROPE_FACTOR_LEAST:
+            raise said.wrong("factor", f"at least {ROPE_FACTOR_LEAST}")
+        fast, slow = said.real("beta_fast", 0) or 32.0, said.real("beta_slow", 0) or 1.0
+        scales = [said.real(name, 0) for name in ("mscale", "mscale_all_dim")]
+        log = 0.1 * math.log(factor) if factor > 1 else 0
+        magnitude = (1 + scales[0] * log) / (1 + scales[1] * log) if all(scales) else 1 + log
+        magnitude = said.real("attention_factor", magnitude)
+        if not 1 / 1024 <= magnitude <= 1024:
+            raise said.wrong("attention_factor", "a number from 1/1024 to 1024")
+        whole = said.flag("truncate", usual=True)
+        low, high = yarn_ramp(self._theta(), self.head_dim, context, fast, slow, whole)
+        if whole and low <= high:
+            own: dict[str, SourceValue] = {
+                "rope.scaling.type": "yarn",
+                "rope.scaling.factor": factor,
+                "rope.scaling.original_context_length": context,
+                "rope.scaling.yarn_beta_fast": fast,
+                "rope.scaling.yarn_beta_slow": slow,
+            }
+            # What GGUF calls YaRN multiplies by 1 + log of itself.
+            return _Yarn(own if magnitude == 1 + log else own | {"rope.scaling.attn_factor": magnitude / (1 + log)}, {})
+        pairs = np.arange(self.head_dim // 2)
+        ramp = np.clip((pairs - low) / (high - low if high != low else 0.001), 0, 1)
+        factors = {"rope_freqs.weight": rope_factors(factor, 1 - ramp)}
+        return _Yarn({"rope.scaling.type": "none", "rope.scaling.attn_factor": magnitude}, factors)
 
     def _rope_factors(self) -> dict[str, Placed]:
         said, kind = self._rope()
+        if kind == "yarn":
+            return self._yarn().factors
         if kind != "llama3":
             return {}
         factor, low, high = (said.real(name, 0) for name in ("factor", "low_freq_factor", "high_freq_factor"))
-        context = said.whole("original_max_position_embeddings")
+        context = self._trained_context()
         factors = llama3_factors(
             said.path, self._theta(), self.head_dim, factor=factor, low=low, high=high, context=context
         )
@@ -239,6 +317,8 @@ class _Model(Shape):
             if self.biases and not self.family.qkv_biases:
                 yield f"{theirs}self_attn.o_proj.bias", f"{ours}attn_output.bias", (self.dim,), 0
             yield f"{theirs}post_attention_layernorm.weight", f"{ours}ffn_norm.weight", (self.dim,), 0
+            if self.experts:
+                continue
             yield f"{theirs}mlp.gate_proj.weight", f"{ours}ffn_gate.weight", (self.hidden, self.dim), 0
             yield f"{theirs}mlp.up_proj.weight", f"{ours}ffn_up.weight", (self.hidden, self.dim), 0
             yield f"{theirs}mlp.down_proj.weight", f"{ours}ffn_down.weight", (self.dim, self.hidden), 0
@@ -251,19 +331,9 @@ class _Model(Shape):
         left = {name: tensor for name, tensor in found.items() if not name.endswith(".rotary_emb.inv_freq")}
         chosen: dict[str, Placed] = {}
         for name, gguf, shape, split in self._expected():
-            tensor = left.pop(name, None)
-            if tensor is None:
-                raise CheckpointError(
-                    f"{os.path.dirname(self.config.path)}: the tensor {name} is missing, "
-                    f"expected {shape_text(shape)} as {CONFIG} says"
-                )
-            if tensor.shape != shape:
-                raise CheckpointError(
-                    f"{tensor.path}: the tensor {name} is {shape_text(tensor.shape)}, "
-                    f"expected {shape_text(shape)} as {CONFIG} says"
-                )
-            check_float(tensor)
-            chosen[gguf] = Placed((tensor,), split=split)
+            chosen[gguf] = Placed((self._take(left, name, shape),), split=split)
+        for layer in range(self.layers if self.experts else 0):
+            chosen |= self._experts_of(layer, left)
         self._drop_tied(left, chosen["token_embd.weight"])
         for name, tensor in left.items():
             raise CheckpointError(
@@ -271,6 +341,51 @@ class _Model(Shape):
                 f"{self.layers} layers can be computed with yet"
             )
         return chosen | self._rope_factors()
+
+    def _take(self, left: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+        """A tensor that must be there."""
+        tensor = left.pop(name, None)
+        if tensor is None:
+            raise CheckpointError(
+                f"{os.path.dirname(self.config.path)}: the tensor {name} is missing, "
+                f"expected {shape_text(shape)} as {CONFIG} says"
+            )
+        if tensor.shape != shape:
+            raise CheckpointError(
+                f"{tensor.path}: the tensor {name} is {shape_text(tensor.shape)}, "
+                f"expected {shape_text(shape)} as {CONFIG} says"
+            )
+        check_float(tensor)
+        return tensor
+
+    def _experts_of(self, layer: int, left: dict[str, Tensor]) -> dict[str, Placed]:
+        """What chooses experts, and the three matrices of each: in a tensor each, or all experts' in one, where the
+        first matrix and the third of each are one behind the other, as transformers has them in memory from 5 on.
+        """
+        theirs, ours = f"model.layers.{layer}.", f"blk.{layer}."
+        n, up, down = self.experts, (self.hidden, self.dim), (self.dim, self.hidden)
+        stacks: dict[str, list[Tensor]]
+        if f"{theirs}mlp.experts.gate_up_proj" in left:
+            router = self._take(left, f"{theirs}mlp.gate.weight", (n, self.dim))
+            both = self._take(left, f"{theirs}mlp.experts.gate_up_proj", (n, 2 * self.hidden, self.dim))
+            w2 = self._take(left, f"{theirs}mlp.experts.down_proj", (n, *down))
+            stacks = {"gate": cut(both, up)[::2], "down": cut(w2, down), "up": cut(both, up)[1::2]}
+        else:
+            sparse = f"{theirs}block_sparse_moe."
+            router = self._take(left, f"{sparse}gate.weight", (n, self.dim))
+            stacks = {
+                name: [self._take(left, f"{sparse}experts.{e}.{w}.weight", shape) for e in range(n)]
+                for name, w, shape in (("gate", "w1", up), ("down", "w2", down), ("up", "w3", up))
+            }
+        for pieces in stacks.values():
+            for piece in pieces:
+                if piece.dtype != pieces[0].dtype:
+                    raise CheckpointError(
+                        f"{piece.path}: the tensor {piece.name} is {piece.dtype}, "
+                        f"expected {pieces[0].dtype} as in the first expert"
+                    )
+        placed = {f"{ours}ffn_{name}_exps.weight": Placed(tuple(of), stacked=True) for name, of in stacks.items()}
+        return {f"{ours}ffn_gate_inp.weight": Placed((router,)), **placed}
 
     def _drop_tied(self, left: dict[str, Tensor], embedding: Placed) -> None:
         """A classifier that is the embedding may be stored all the same."""

@@ -38,6 +38,8 @@ class ModelInfo:
 
     dim: int
     hidden_dim: int
+    n_experts: int
+    n_experts_used: int
     n_layers: int
     n_heads: int
     n_kv_heads: int

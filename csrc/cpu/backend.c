@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "cpu/cpu.h"
+#include "cpu/experts.h"
 
 #define TAKE(pointer, n) pointer = arena_take(&s->arena, size_mul((n), sizeof *(pointer)))
 
@@ -34,6 +35,7 @@ static void lay_out(cpu_state *s, const config *c) {
   const limits *l = &s->limits;
   cpu_sizes z = s->sizes = cpu_sizes_of(c, l->kv);
   uint64_t rows = (uint64_t)l->rows;
+  int64_t places = experts_places(c, l->rows);
   int64_t longest = z.ld_dim > z.ld_heads ? z.ld_dim : z.ld_heads;
   if (z.ld_hidden > longest) longest = z.ld_hidden;
   int64_t bite =
@@ -45,8 +47,9 @@ static void lay_out(cpu_state *s, const config *c) {
   TAKE(s->rope, rows * (uint64_t)c->rope_dim);
   TAKE(s->q, size_mul(rows, size_mul((uint64_t)c->n_heads, (uint64_t)z.kv.head_pad)));
   TAKE(s->a, rows * (uint64_t)z.ld_heads);
-  TAKE(s->h, rows * (uint64_t)z.ld_hidden);
-  take_act(s, &s->shared, round_up(l->rows, ACT_TILE_GROUP), longest);
+  TAKE(s->h, size_mul((uint64_t)(c->n_experts ? places : l->rows), (uint64_t)z.ld_hidden));
+  take_act(s, &s->shared, places, longest);
+  experts_lay_out(s, c);
   TAKE(s->logits, (uint64_t)l->logits * (uint64_t)z.ld_vocab);
   TAKE(s->wanted, (uint64_t)l->logits);
   TAKE(s->tiles, rows);

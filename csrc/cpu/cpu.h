@@ -21,6 +21,7 @@ typedef struct cpu_layer {
   matrix wo;             /* (dim, n_heads * head_dim) */
   float *wo_bias;        /* (ld_dim), or NULL */
   float *ffn_norm;       /* (ld_dim) */
+  matrix router;         /* (n_experts, dim), where there are experts; each then has so many panels of the three: */
   matrix w1, w3;         /* (hidden_dim, dim) */
   matrix w2;             /* (dim, hidden_dim) */
 } cpu_layer;
@@ -64,6 +65,22 @@ typedef struct cpu_scratch {
   float *attend;
 } cpu_scratch;
 
+/* Where the rows of a step are while experts compute them (cpu/experts.c). A place is a row of h and of y. */
+typedef struct cpu_experts {
+  int64_t ld_scores, ld_shares; /* n_experts and n_experts_used, to LANES */
+  float *scores;                /* (rows, ld_scores) the router's */
+  float *shares;                /* (rows, ld_shares) of each choice in what is added to x */
+  int32_t *chosen;              /* (rows, n_experts_used) experts, the likeliest first */
+  int32_t *place;               /* (rows, n_experts_used) of each choice */
+  int32_t *row_at;              /* (places) the row that is there */
+  int32_t *expert_of_group;     /* (places / ACT_TILE_GROUP) */
+  int32_t n_groups;
+  int32_t *used; /* (n_used) experts that were chosen, in order of number */
+  int32_t n_used;
+  int32_t *first, *count; /* (n_experts) places of each */
+  float *y;               /* (places, ld_dim) W2 h */
+} cpu_experts;
+
 typedef struct cpu_state {
   const cpu_weights *weights;
   limits limits;
@@ -72,12 +89,13 @@ typedef struct cpu_state {
   team *team;
   cpu_scratch *scratch; /* (threads) */
 
-  float *x;      /* (rows, ld_dim) the residual stream */
-  float *rope;   /* (rows, rope_dim) cosine and sine of each pair */
-  float *q;      /* (rows, n_heads * head_pad) */
-  float *a;      /* (rows, ld_heads) */
-  float *h;      /* (rows, ld_hidden) */
-  act shared;    /* (rows, the longest row) activations as the next product reads them */
+  float *x;    /* (rows, ld_dim) the residual stream */
+  float *rope; /* (rows, rope_dim) cosine and sine of each pair */
+  float *q;    /* (rows, n_heads * head_pad) */
+  float *a;    /* (rows, ld_heads) */
+  float *h;    /* (rows, ld_hidden), or (places, ld_hidden) */
+  act shared;  /* (rows or places, the longest row) activations as the next product reads them */
+  cpu_experts experts;
   float *logits; /* (slots, ld_vocab) */
 
   int32_t *wanted; /* (slots) the rows whose logits are wanted */

@@ -1,35 +1,44 @@
 /* cpu/stages: the seven stages, but attend, which is in cpu/attend. Each is called by all workers of a step with the
  * same arguments; what is inside team_for() is shared out among them. */
-#include "cpu/cpu.h"
+#include "cpu/experts.h"
 #include "cpu/rope.h"
+#include "cpu/stages.h"
 
 /* Activations. */
 
-typedef struct prepare_job {
-  const cpu_state *state;
-  const float *x; /* (…, ld) */
-  int64_t ld;
-  const float *norm;     /* NULL: as it is */
-  int64_t n;             /* values of a row that are not padding */
-  const int32_t *index;  /* NULL, or which row of x is row i */
-  bool floats, integers; /* which forms are read */
-  act out;
-} prepare_job;
+void prepare_forms(prepare_job *j, const matrix *const *matrices, int n_matrices) {
+  for (int i = 0; i < n_matrices; i++) {
+    bool integers = panel_form_of(matrices[i]->dtype).low > 0;
+    j->integers = j->integers || integers;
+    j->floats = j->floats || !integers;
+  }
+}
+
+void prepare_row(const worker *w, const prepare_job *j, int64_t from, int64_t to) {
+  const kernels *k = j->state->weights->kernels;
+  const float *x = j->x + from * j->ld;
+  if (j->norm) {
+    float *normed = j->state->scratch[w->id].norm;
+    /* The padding of x is zero, so it adds nothing to the mean's sum. */
+    k->rmsnorm(normed, x, j->norm, j->n, j->state->weights->config.norm_eps);
+    x = normed;
+  }
+  if (j->floats) k->place(&j->out, to, x, j->ld);
+  if (j->integers) k->quantize(&j->out, to, x, j->ld);
+}
 
 static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
-  prepare_job *j = context;
-  const kernels *k = j->state->weights->kernels;
-  for (int64_t i = begin; i < end; i++) {
-    const float *x = j->x + (j->index ? j->index[i] : i) * j->ld;
-    if (j->norm) {
-      float *normed = j->state->scratch[w->id].norm;
-      /* The padding of x is zero, so it adds nothing to the mean's sum. */
-      k->rmsnorm(normed, x, j->norm, j->n, j->state->weights->config.norm_eps);
-      x = normed;
-    }
-    if (j->floats) k->place(&j->out, i, x, j->ld);
-    if (j->integers) k->quantize(&j->out, i, x, j->ld);
-  }
+  const prepare_job *j = context;
+  for (int64_t i = begin; i < end; i++) prepare_row(w, j, j->index ? j->index[i] : i, i);
+}
+
+act act_of_rows(const cpu_state *s, act room, int64_t n_rows, int64_t ld) {
+  const kernels *k = s->weights->kernels;
+  bool tiles = k->tile_rows && n_rows >= k->tile_rows;
+  room.ld = ld;
+  room.group = n_rows == 1 ? 1 : tiles ? ACT_TILE_GROUP : ACT_GROUP;
+  room.run = tiles ? ACT_TILE_RUN : ACT_RUN;
+  return room;
 }
 
 /* Rows of x, normalised if `norm`, in the forms that products with the n_matrices read. units: of the stage that reads
@@ -37,23 +46,9 @@ static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
 static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const float *norm, const int32_t *index,
                    int64_t n_rows, const matrix *const *matrices, int n_matrices, int64_t units) {
   cpu_state *s = lane->state;
-  const kernels *k = s->weights->kernels;
-  prepare_job job = {.state = s,
-                     .x = x,
-                     .ld = ld,
-                     .norm = norm,
-                     .n = n,
-                     .index = index,
-                     .out = n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared};
-  job.out.ld = ld;
-  bool tiles = k->tile_rows && n_rows >= k->tile_rows;
-  job.out.group = n_rows == 1 ? 1 : tiles ? ACT_TILE_GROUP : ACT_GROUP;
-  job.out.run = tiles ? ACT_TILE_RUN : ACT_RUN;
-  for (int i = 0; i < n_matrices; i++) {
-    bool integers = panel_form_of(matrices[i]->dtype).low > 0;
-    job.integers = job.integers || integers;
-    job.floats = job.floats || !integers;
-  }
+  prepare_job job = {.state = s, .x = x, .ld = ld, .norm = norm, .n = n, .index = index};
+  job.out = act_of_rows(s, n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared, n_rows, ld);
+  prepare_forms(&job, matrices, n_matrices);
   if (n_rows > 1)
     team_for(lane->worker, n_rows, ACT_TILE_GROUP, prepare_rows, &job);
   else if (!team_over(lane->worker, units))
@@ -61,13 +56,12 @@ static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const 
   return job.out;
 }
 
-static void multiply(const worker *w, const cpu_state *s, const matrix *m, int64_t panel, int64_t n_panels,
-                     const act *x, int64_t row, int64_t n_rows, float *out, int64_t ld_out, bool add) {
+void multiply(const worker *w, const cpu_state *s, const matrix *m, int64_t panel, int64_t n_panels, const act *x,
+              int64_t row, int64_t n_rows, float *out, int64_t ld_out, bool add) {
   s->weights->kernels->matmul(m, panel, n_panels, x, row, n_rows, out, ld_out, add, s->scratch[w->id].product);
 }
 
-/* Panels of a bite: few enough for the threads to end together, in fours since the kernels take four at a time. */
-static int64_t bite_panels(const worker *w, int64_t n_panels) {
+int64_t bite_panels(const worker *w, int64_t n_panels) {
   int64_t bite = n_panels / (4 * w->n) / 4 * 4;
   return bite < 4 ? 4 : bite > BITE_PANELS ? BITE_PANELS : bite;
 }
@@ -198,20 +192,23 @@ void cpu_attn_out(void *lane, const step *step, int32_t layer) {
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, weights->wo_bias});
 }
 
-/* The same panels of W1 and of W3, and what comes of them. */
+void up_panels(worker *w, cpu_state *s, const cpu_layer *layer, int64_t panel, int64_t n_panels, const act *x,
+               int64_t n_rows, float *h) {
+  int64_t width = n_panels * LANES;
+  float *gate = s->scratch[w->id].tile, *up = gate + width;
+  for (int64_t r = 0; r < n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
+    int64_t n = n_rows - r < BLOCK_ROWS ? n_rows - r : BLOCK_ROWS;
+    multiply(w, s, &layer->w1, panel, n_panels, x, r, n, gate, 2 * width, false);
+    multiply(w, s, &layer->w3, panel, n_panels, x, r, n, up, 2 * width, false);
+    for (int64_t i = 0; i < n; i++)
+      s->weights->kernels->silu_mul(h + (r + i) * s->sizes.ld_hidden, gate + i * 2 * width, up + i * 2 * width, width);
+  }
+}
+
 static void ffn_up_panels(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
   cpu_state *s = j->state;
-  int64_t width = (end - begin) * LANES;
-  float *gate = s->scratch[w->id].tile, *up = gate + width;
-  for (int64_t r = 0; r < s->step->n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
-    int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
-    multiply(w, s, &j->layer->w1, begin, end - begin, &j->in, r, n, gate, 2 * width, false);
-    multiply(w, s, &j->layer->w3, begin, end - begin, &j->in, r, n, up, 2 * width, false);
-    for (int64_t i = 0; i < n; i++)
-      s->weights->kernels->silu_mul(s->h + (r + i) * s->sizes.ld_hidden + begin * LANES, gate + i * 2 * width,
-                                    up + i * 2 * width, width);
-  }
+  up_panels(w, s, j->layer, begin, end - begin, &j->in, s->step->n_rows, s->h + begin * LANES);
 }
 
 void cpu_ffn_up(void *lane, const step *step, int32_t layer) {
@@ -219,6 +216,10 @@ void cpu_ffn_up(void *lane, const step *step, int32_t layer) {
   cpu_state *s = l->state;
   const cpu_layer *weights = &s->weights->layers[layer];
   const matrix *const matrices[] = {&weights->w1, &weights->w3};
+  if (s->weights->config.n_experts) {
+    experts_up(l, step, weights);
+    return;
+  }
   int64_t n_panels = weights->w1.n_panels;
   layer_job job = {s, weights, layer,
                    prepare(l, s->x, s->sizes.ld_dim, s->weights->config.dim, weights->ffn_norm, NULL, step->n_rows,
@@ -229,7 +230,12 @@ void cpu_ffn_up(void *lane, const step *step, int32_t layer) {
 void cpu_ffn_down(void *lane, const step *step, int32_t layer) {
   cpu_lane *l = lane;
   cpu_state *s = l->state;
-  const matrix *m = &s->weights->layers[layer].w2;
+  const cpu_layer *weights = &s->weights->layers[layer];
+  const matrix *m = &weights->w2;
+  if (s->weights->config.n_experts) {
+    experts_down(l, step, weights);
+    return;
+  }
   act in = prepare(l, s->h, s->sizes.ld_hidden, 0, NULL, NULL, step->n_rows, &m, 1, m->n_panels);
   product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, NULL});
 }

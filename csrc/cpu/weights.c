@@ -56,10 +56,10 @@ typedef struct builder {
 
 /* Tensors stay as they are, but floats where something else was asked for, and what cannot be kept becomes what holds it
  * exactly. */
-static int32_t packed_dtype(const builder *b, const tensor *t) {
+static int32_t packed_dtype(const tensor *t, int32_t quantize) {
   bool is_float = t->dtype == LLAMA2_F32 || t->dtype == LLAMA2_F16 || t->dtype == LLAMA2_BF16;
-  if (matrix_keeps(t) && !(is_float && b->quantize != LLAMA2_KEEP)) return t->dtype;
-  return b->quantize == LLAMA2_KEEP ? LLAMA2_F32 : b->quantize;
+  if (matrix_keeps(t) && !(is_float && quantize != LLAMA2_KEEP)) return t->dtype;
+  return quantize == LLAMA2_KEEP ? LLAMA2_F32 : quantize;
 }
 
 static int tell_progress(void *context) {
@@ -73,7 +73,8 @@ static void build_matrix(builder *b, matrix *m, role role, int32_t layer, int64_
   p.run = run ? run : p.tensor.rows;
   p.padded = round_up(p.run, LANES);
   if (p.tensor.bytes > b->largest) b->largest = p.tensor.bytes;
-  uint64_t bytes = matrix_shape(m, packed_dtype(b, &p.tensor), p.tensor.rows / p.run * p.padded, p.tensor.cols);
+  int32_t dtype = packed_dtype(&p.tensor, role == ROLE_ROUTER ? LLAMA2_KEEP : b->quantize);
+  uint64_t bytes = matrix_shape(m, dtype, p.tensor.rows / p.run * p.padded, p.tensor.cols);
   if (!run) m->rows = p.tensor.rows;
   m->data = arena_take(&b->w->arena, bytes);
   if (!m->data || atomic_load(&b->cancel)) return;
@@ -147,6 +148,13 @@ static void build(builder *b) {
     l->wo_bias = build_vector(b, ROLE_BO, i);
     b->dtype = l->wo.dtype;
     l->ffn_norm = build_vector(b, ROLE_FFN_NORM, i);
+    if (c->n_experts) {
+      build_matrix(b, &l->router, ROLE_ROUTER, i, 0);
+      build_matrix(b, &l->w1, ROLE_EXPERTS_W1, i, c->hidden_dim);
+      build_matrix(b, &l->w3, ROLE_EXPERTS_W3, i, c->hidden_dim);
+      build_matrix(b, &l->w2, ROLE_EXPERTS_W2, i, c->dim);
+      continue;
+    }
     build_matrix(b, &l->w1, ROLE_W1, i, 0);
     build_matrix(b, &l->w3, ROLE_W3, i, 0);
     build_matrix(b, &l->w2, ROLE_W2, i, 0);

@@ -78,6 +78,8 @@ static void describe(opened *o) {
   o->info = (llama2_model_info){
       .dim = f->dim,
       .hidden_dim = f->hidden_dim,
+      .n_experts = f->n_experts,
+      .n_experts_used = f->n_experts_used,
       .n_layers = f->n_layers,
       .n_heads = f->n_heads,
       .n_kv_heads = f->n_kv_heads,

@@ -43,7 +43,7 @@ static llama2_status find_tokenizer(const job *j, char *path, size_t capacity) {
 static llama2_status plan_tensors(job *j, const mixture *m) {
   const checkpoint *c = &j->rewrite.checkpoint;
   const config *g = &c->config;
-  mixture_target target = {m, g->n_layers, g->n_heads, g->n_kv_heads, g->shared_classifier};
+  mixture_target target = {m, g->n_layers, g->n_heads, g->n_kv_heads, g->n_experts, g->shared_classifier};
   j->plans = mem_new((size_t)j->listing.n, sizeof *j->plans);
   if (!j->plans)
     return status_fail_sized(LLAMA2_ERR_MEMORY, j->listing.n * sizeof *j->plans, mem_available(),

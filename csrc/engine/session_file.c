@@ -37,6 +37,7 @@ static uint64_t model_hash(const llama2_model *m) {
                            c->head_dim, c->vocab_size, c->rope_dim, c->window,  (int32_t)c->rope_halves};
   uint64_t hash = DIGEST_START;
   for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) hash = digest_u64(hash, (uint64_t)shape[i]);
+  if (c->n_experts) hash = digest_u64(digest_u64(hash, (uint64_t)c->n_experts), (uint64_t)c->n_experts_used);
   hash = digest_bytes(hash, &c->norm_eps, sizeof c->norm_eps);
   return m->backend->fingerprint(m->weights, hash);
 }

@@ -498,12 +498,15 @@ void gguf_close(gguf_file *f) {
   memset(f, 0, sizeof *f);
 }
 
-bool gguf_tensor(const gguf_file *f, const char *name, tensor *t) {
+const gguf_info *gguf_find_tensor(const gguf_file *f, const char *name) {
   gguf_info wanted = {
       .name = {name, strlen(name)}
   };
-  const gguf_info *found =
-      f->n_tensors ? bsearch(&wanted, f->tensors, (size_t)f->n_tensors, sizeof wanted, by_name) : NULL;
+  return f->n_tensors ? bsearch(&wanted, f->tensors, (size_t)f->n_tensors, sizeof wanted, by_name) : NULL;
+}
+
+bool gguf_tensor(const gguf_file *f, const char *name, tensor *t) {
+  const gguf_info *found = gguf_find_tensor(f, name);
   if (found) *t = gguf_info_tensor(found);
   return found != NULL;
 }

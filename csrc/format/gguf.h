@@ -155,6 +155,9 @@ gguf_quoted gguf_quote(gguf_text text);
 bool gguf_tensor(const gguf_file *f, const char *name, tensor *t);
 tensor gguf_info_tensor(const gguf_info *info);
 
+/* The same with all of its dimensions; NULL where there is no such tensor. */
+const gguf_info *gguf_find_tensor(const gguf_file *f, const char *name);
+
 /* ggml's name for the type of a tensor. */
 const char *gguf_dtype_name(int32_t dtype);
 

@@ -23,7 +23,12 @@ typedef enum role {
   ROLE_W3,             /* (hidden_dim, dim) */
   ROLE_FINAL_NORM,     /* (1, dim) */
   ROLE_CLASSIFIER,     /* (vocab_size, dim); the embedding where it is shared */
-  /* What not every model has; see checkpoint_has(). */
+  /* What not every model has; see checkpoint_has(). With experts these stand for W1, W2 and W3, one expert's rows behind
+   * another's. */
+  ROLE_ROUTER,      /* (n_experts, dim) */
+  ROLE_EXPERTS_W1,  /* (n_experts * hidden_dim, dim) */
+  ROLE_EXPERTS_W2,  /* (n_experts * dim, hidden_dim) */
+  ROLE_EXPERTS_W3,  /* (n_experts * hidden_dim, dim) */
   ROLE_BQ,          /* (1, n_heads * head_dim) added to queries */
   ROLE_BK,          /* (1, n_kv_heads * head_dim) */
   ROLE_BV,          /* (1, n_kv_heads * head_dim) */

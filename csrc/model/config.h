@@ -27,7 +27,9 @@ typedef struct rope_scaling {
 
 typedef struct config {
   int32_t dim;
-  int32_t hidden_dim;
+  int32_t hidden_dim;     /* of each expert, where there are any */
+  int32_t n_experts;      /* of each layer's feed-forward, of which every row is computed by some; 0: no experts */
+  int32_t n_experts_used; /* by how many: 1 to n_experts */
   int32_t n_layers;
   int32_t n_heads;
   int32_t n_kv_heads; /* divides n_heads */

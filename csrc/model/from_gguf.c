@@ -9,6 +9,7 @@
 
 #define NAME 128
 #define CONTEXT_MAX (1 << 24) /* positions that rotary angles are computed for */
+#define EXPERTS_MAX 1024
 
 static const char *const names[ROLES] = {
     [ROLE_EMBEDDING] = "token_embd.weight",
@@ -23,6 +24,10 @@ static const char *const names[ROLES] = {
     [ROLE_W3] = "ffn_up.weight",
     [ROLE_FINAL_NORM] = "output_norm.weight",
     [ROLE_CLASSIFIER] = "output.weight",
+    [ROLE_ROUTER] = "ffn_gate_inp.weight",
+    [ROLE_EXPERTS_W1] = "ffn_gate_exps.weight",
+    [ROLE_EXPERTS_W2] = "ffn_down_exps.weight",
+    [ROLE_EXPERTS_W3] = "ffn_up_exps.weight",
     [ROLE_BQ] = "attn_q.bias",
     [ROLE_BK] = "attn_k.bias",
     [ROLE_BV] = "attn_v.bias",
@@ -38,13 +43,14 @@ typedef struct family {
   bool rope_halves;
   bool qk_norm;
   bool windows; /* a sliding window is all layers' */
+  bool experts; /* chosen as Mixtral's are */
 } family;
 
 static const family families[] = {
-    {"llama",   false, false, true },
-    {"mistral", false, false, true },
-    {"qwen2",   true,  false, false},
-    {"qwen3",   true,  true,  false},
+    {"llama",   false, false, true,  true },
+    {"mistral", false, false, true,  false},
+    {"qwen2",   true,  false, false, false},
+    {"qwen3",   true,  true,  false, false},
 };
 
 /* Metadata. */
@@ -136,13 +142,19 @@ static llama2_status read_window(const metadata *m, config *c) {
   return LLAMA2_OK;
 }
 
-/* Metadata that makes of the same tensors another model. */
-static llama2_status check_plain(const metadata *m) {
+/* 0 stands for none. */
+static llama2_status read_experts(const metadata *m, config *c) {
   int64_t n;
-  if (has(m, "expert_count")) {
-    RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "expert_count").text, 0, INT32_MAX, &n));
-    if (n > 0) return refuse(m, "expert_count", "a mixture of experts");
-  }
+  if (!has(m, "expert_count")) return LLAMA2_OK;
+  RETURN_IF_FAILED(gguf_int(m->f, key_of(m, "expert_count").text, 0, EXPERTS_MAX, &n));
+  if (n == 0) return LLAMA2_OK;
+  if (!m->family->experts) return refuse(m, "expert_count", "a mixture of experts");
+  RETURN_IF_FAILED(number(m, "expert_used_count", n, &c->n_experts_used));
+  c->n_experts = (int32_t)n;
+  int64_t rows = n * (c->hidden_dim > c->dim ? c->hidden_dim : c->dim);
+  if (rows > INT32_MAX)
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: %" PRId64 " experts have %" PRId64 " rows, expected at most %d",
+                       m->f->path, n, rows, INT32_MAX);
   return LLAMA2_OK;
 }
 
@@ -239,7 +251,7 @@ static llama2_status read_config(const metadata *m, config *c) {
   c->rope_theta = (float)theta;
   RETURN_IF_FAILED(read_scaling(m, c));
   RETURN_IF_FAILED(read_window(m, c));
-  return check_plain(m);
+  return read_experts(m, c);
 }
 
 /* Tensors. */
@@ -286,9 +298,34 @@ static llama2_status check_tensor(const gguf_file *f, role role, int32_t layer, 
   if (!dtype_find(t.dtype))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: the tensor %s is %s (type %d), which cannot be computed with yet",
                        f->path, k.text, gguf_dtype_name(t.dtype), t.dtype);
-  if (role > ROLE_CLASSIFIER && dtype_find(t.dtype)->block_values != 1)
+  if (role >= ROLE_BQ && dtype_find(t.dtype)->block_values != 1)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: the tensor %s is %s, expected F32, F16 or BF16", f->path, k.text,
                        gguf_dtype_name(t.dtype));
+  return LLAMA2_OK;
+}
+
+static bool of_experts(role role) {
+  return role >= ROLE_ROUTER && role <= ROLE_EXPERTS_W3;
+}
+
+/* Files of before experts were stacked have a tensor for each; and a stack has as many as there are experts, which its rows
+ * alone do not say. */
+static llama2_status check_stack(const checkpoint *c, role role, int32_t layer) {
+  static const char single[] = "blk.0.ffn_gate.0.weight";
+  const gguf_file *f = &c->gguf;
+  key k = name_of(role, layer);
+  const gguf_info *info = gguf_find_tensor(f, k.text);
+  if (!info && role != ROLE_ROUTER && gguf_find_tensor(f, single))
+    return status_fail(LLAMA2_ERR_FORMAT,
+                       "%s: each expert has tensors of its own, as %s; expected all of them in one, %s: convert the "
+                       "model anew",
+                       f->path, single, k.text);
+  if (info && role != ROLE_ROUTER && (info->dims[2] != c->config.n_experts || info->dims[3] != 1))
+    return status_fail(LLAMA2_ERR_FORMAT,
+                       "%s: the tensor %s is %" PRId64 " x %" PRId64 " x %" PRId64 " x %" PRId64
+                       ", the fastest first, expected %d experts as third",
+                       f->path, k.text, info->dims[0], info->dims[1], info->dims[2], info->dims[3],
+                       c->config.n_experts);
   return LLAMA2_OK;
 }
 
@@ -306,6 +343,8 @@ static llama2_status check_rope_factors(const checkpoint *c) {
 
 /* What a model cannot be without, and what else there is in the first layer, and so must be in all. */
 static bool expected(const checkpoint *c, const family *family, role role) {
+  if (of_experts(role)) return c->config.n_experts > 0;
+  if (role >= ROLE_W1 && role <= ROLE_W3) return c->config.n_experts == 0;
   if (role == ROLE_Q_NORM || role == ROLE_K_NORM) return family->qk_norm;
   return role < ROLE_CLASSIFIER || from_gguf_has(c, role);
 }
@@ -362,34 +401,40 @@ llama2_status from_gguf(checkpoint *c) {
   g->vocab_size = (int32_t)embedding.rows;
   g->shared_classifier = !from_gguf_has(c, ROLE_CLASSIFIER);
   g->kv = LLAMA2_F16;
-  int64_t q = (int64_t)g->n_heads * g->head_dim, kv = (int64_t)g->n_kv_heads * g->head_dim;
+  int64_t q = (int64_t)g->n_heads * g->head_dim, kv = (int64_t)g->n_kv_heads * g->head_dim, experts = g->n_experts;
   const struct {
     int64_t rows, cols;
   } shapes[ROLES] = {
-      [ROLE_EMBEDDING] = {g->vocab_size, g->dim         },
-      [ROLE_ATTENTION_NORM] = {1,             g->dim         },
-      [ROLE_WQ] = {q,             g->dim         },
-      [ROLE_WK] = {kv,            g->dim         },
-      [ROLE_WV] = {kv,            g->dim         },
-      [ROLE_WO] = {g->dim,        q              },
-      [ROLE_FFN_NORM] = {1,             g->dim         },
-      [ROLE_W1] = {g->hidden_dim, g->dim         },
-      [ROLE_W2] = {g->dim,        g->hidden_dim  },
-      [ROLE_W3] = {g->hidden_dim, g->dim         },
-      [ROLE_FINAL_NORM] = {1,             g->dim         },
-      [ROLE_CLASSIFIER] = {g->vocab_size, g->dim         },
-      [ROLE_BQ] = {1,             q              },
-      [ROLE_BK] = {1,             kv             },
-      [ROLE_BV] = {1,             kv             },
-      [ROLE_BO] = {1,             g->dim         },
-      [ROLE_Q_NORM] = {1,             g->head_dim    },
-      [ROLE_K_NORM] = {1,             g->head_dim    },
-      [ROLE_ROPE_FACTORS] = {1,             g->rope_dim / 2},
+      [ROLE_EMBEDDING] = {g->vocab_size,           g->dim         },
+      [ROLE_ATTENTION_NORM] = {1,                       g->dim         },
+      [ROLE_WQ] = {q,                       g->dim         },
+      [ROLE_WK] = {kv,                      g->dim         },
+      [ROLE_WV] = {kv,                      g->dim         },
+      [ROLE_WO] = {g->dim,                  q              },
+      [ROLE_FFN_NORM] = {1,                       g->dim         },
+      [ROLE_W1] = {g->hidden_dim,           g->dim         },
+      [ROLE_W2] = {g->dim,                  g->hidden_dim  },
+      [ROLE_W3] = {g->hidden_dim,           g->dim         },
+      [ROLE_FINAL_NORM] = {1,                       g->dim         },
+      [ROLE_CLASSIFIER] = {g->vocab_size,           g->dim         },
+      [ROLE_ROUTER] = {g->n_experts,            g->dim         },
+      [ROLE_EXPERTS_W1] = {experts * g->hidden_dim, g->dim         },
+      [ROLE_EXPERTS_W2] = {experts * g->dim,        g->hidden_dim  },
+      [ROLE_EXPERTS_W3] = {experts * g->hidden_dim, g->dim         },
+      [ROLE_BQ] = {1,                       q              },
+      [ROLE_BK] = {1,                       kv             },
+      [ROLE_BV] = {1,                       kv             },
+      [ROLE_BO] = {1,                       g->dim         },
+      [ROLE_Q_NORM] = {1,                       g->head_dim    },
+      [ROLE_K_NORM] = {1,                       g->head_dim    },
+      [ROLE_ROPE_FACTORS] = {1,                       g->rope_dim / 2},
   };
   for (role r = 0; r < ROLES; r++) {
     if (!expected(c, m.family, r)) continue;
-    for (int32_t layer = 0; layer < (role_layered(r) ? g->n_layers : 1); layer++)
+    for (int32_t layer = 0; layer < (role_layered(r) ? g->n_layers : 1); layer++) {
+      if (of_experts(r)) RETURN_IF_FAILED(check_stack(c, r, layer));
       RETURN_IF_FAILED(check_tensor(f, r, layer, shapes[r].rows, shapes[r].cols));
+    }
   }
   if (from_gguf_has(c, ROLE_ROPE_FACTORS)) RETURN_IF_FAILED(check_rope_factors(c));
   return check_rest(c, m.family);

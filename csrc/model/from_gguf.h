@@ -1,7 +1,7 @@
 /* model/from_gguf: how a GGUF file names what a Llama, or a model of a family near it, is made of.
  *
- * Refused, by name: architectures that are not known, what none of them has (experts, sliding windows in some layers
- * only, other kinds of scaled rotary embeddings, biases of the feed-forward layer), tensors of other shapes than the
+ * Refused, by name: architectures that are not known, what none of them has (experts but a llama's, sliding windows in
+ * some layers only, other kinds of scaled rotary embeddings, biases of the feed-forward layer), tensors of other shapes than the
  * metadata says, and tensors that are missing, too many, or of a type that cannot be read. */
 #ifndef MODEL_FROM_GGUF_H
 #define MODEL_FROM_GGUF_H

@@ -68,16 +68,22 @@ int32_t mixture_wanted(const mixture_target *t, const gguf_info *info) {
   bool whole = m->dtype == LLAMA2_F32 || m->dtype == LLAMA2_F16 || m->dtype == LLAMA2_BF16;
   bool vector = info->dims[1] * info->dims[2] * info->dims[3] == 1;
   bool head = gguf_text_is(info->name, t->shared_classifier ? "token_embd.weight" : "output.weight");
-  bool values = ends(info->name, ".attn_v.weight"), down = ends(info->name, ".ffn_down.weight");
+  bool values = ends(info->name, ".attn_v.weight"), attention_out = ends(info->name, ".attn_output.weight");
+  bool down = ends(info->name, ".ffn_down.weight") || ends(info->name, ".ffn_down_exps.weight");
   if (vector || !ends(info->name, "weight") || ends(info->name, "_norm.weight")) return LLAMA2_F32;
+  if (ends(info->name, ".ffn_gate_inp.weight")) return LLAMA2_F32;
   if (whole) return m->dtype;
   if (head) return m->dtype == LLAMA2_Q8_0 ? LLAMA2_Q8_0 : LLAMA2_Q6_K;
   int32_t dtype = m->dtype;
+  if (t->n_experts == 8) { /* beside eight experts attention is small */
+    if (values || ends(info->name, ".attn_k.weight")) return LLAMA2_Q8_0;
+    if (attention_out && (dtype == LLAMA2_Q2_K || dtype == LLAMA2_Q3_K || dtype == LLAMA2_Q4_K)) return LLAMA2_Q5_K;
+  }
   if (values || down) {
     if (m->more == SPREAD && spread(layer, n)) dtype = m->better;
     if (m->more == FIRST_LAYERS && layer < (values ? 4 : n / 8)) dtype = m->better;
   }
-  if (m->more == ALL_LAYERS && (values || down || ends(info->name, ".attn_output.weight"))) dtype = m->better;
+  if (m->more == ALL_LAYERS && (values || down || attention_out)) dtype = m->better;
   if (m->more == ALL_LAYERS && values && t->n_heads / t->n_kv_heads >= 4) dtype = LLAMA2_Q4_K;
   /* Llama 2 70B and its like: eight heads share these, so that they are small and matter more. */
   bool shared = n == 80 && t->n_heads != t->n_kv_heads;

@@ -25,11 +25,11 @@ llama2_status mixture_find(const char *name, const mixture **found);
 /* A file's own part in the choice. */
 typedef struct mixture_target {
   const mixture *mixture;
-  int32_t n_layers, n_heads, n_kv_heads;
+  int32_t n_layers, n_heads, n_kv_heads, n_experts;
   bool shared_classifier;
 } mixture_target;
 
-/* The type that a tensor is to have, were any rows right for it. Vectors and norms stay float32. */
+/* The type that a tensor is to have, were any rows right for it. Vectors, norms and what chooses experts stay float32. */
 int32_t mixture_wanted(const mixture_target *t, const gguf_info *info);
 
 /* That type, or where rows of `cols` values are not made of its blocks the nearest that has smaller ones. */

@@ -17,6 +17,7 @@ static const char *beyond(const checkpoint *c) {
   if (g->rope_halves) return "heads that are rotated by halves";
   if (g->rope_dim != g->head_dim) return "heads that are rotated in part";
   if (g->window) return "a sliding window";
+  if (g->n_experts) return "experts";
   for (role r = ROLE_BQ; r <= ROLE_BO; r++)
     if (checkpoint_has(c, r)) return "biases";
   if (checkpoint_has(c, ROLE_Q_NORM) || checkpoint_has(c, ROLE_K_NORM)) return "norms of queries and keys";

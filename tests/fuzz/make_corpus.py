@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +91,7 @@ def model(
     kind: Kind | Callable[[str], Kind] = Kind.F32,
     architecture: str = "llama",
     metadata: Metadata | None = None,
-    tensors: dict[str, Array] | None = None,
+    tensors: Mapping[str, Array | None] | None = None,
     align: int = 32,
     version: int = 3,
     parts: int = 1,
@@ -102,7 +102,8 @@ def model(
     for name, said in (metadata_of(shape) | (metadata or {})).items():
         if said is not None:
             keys.append(entry(architecture + name if name.startswith(".") else name, *said))
-    all_tensors = list((tensors_of(checkpoints.random_weights(shape, 1)) | (tensors or {})).items())
+    named_tensors: dict[str, Array | None] = {**tensors_of(checkpoints.random_weights(shape, 1)), **(tensors or {})}
+    all_tensors = [(name, tensor) for name, tensor in named_tensors.items() if tensor is not None]
     files = []
     for part in range(parts):
         infos, data = [], b""
@@ -180,6 +181,10 @@ def checkpoint_files() -> Files:
     yield "qwen2.gguf", model(SMALL, architecture="qwen2", tensors=biases)
     norms: dict[str, Array] = {f"blk.0.attn_{name}_norm.weight": np.ones(4) for name in "qk"}
     yield "qwen3.gguf", model(SMALL, architecture="qwen3", tensors=norms)
+    experts = checkpoints.with_experts(checkpoints.random_weights(SMALL, 1), 1, 3, 2)
+    chosen: Metadata = {".expert_count": (U32, 3), ".expert_used_count": (U32, 2)}
+    dense: dict[str, Array | None] = {f"blk.0.ffn_{name}.weight": None for name in ("gate", "up", "down")}
+    yield "experts.gguf", model(SMALL, metadata=chosen, tensors=dense | tensors_of(experts))
     yield "mistral.gguf", model(SMALL, architecture="mistral", metadata={".rope.freq_base": (F32, 1e6)})
     yield "everything.gguf", raw(everything(), data=0)
     for shared in (True, False):

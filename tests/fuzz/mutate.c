@@ -267,6 +267,7 @@ static void change_key(pieces *p) {
       "llama.context_length",
       "llama.embedding_length",
       "llama.expert_count",
+      "llama.expert_used_count",
       "llama.feed_forward_length",
       "llama.rope.dimension_count",
       "llama.rope.freq_base",

@@ -114,6 +114,8 @@ class Weights:
     q_norm: Array | None = None  # (n_layers, head_dim) of each query head, before it is rotated
     k_norm: Array | None = None  # (n_layers, head_dim)
     window: int = 0  # keys that a query sees, its own the last of them; 0: all
+    router: Array | None = None  # (n_layers, n_experts, dim); then w1, w2 and w3 are (n_layers, n_experts, …)
+    experts_used: int = 0
 
 
 SHAPES = {
@@ -211,6 +213,18 @@ def family_weights(shape: Shape, seed: int, vectors: Iterable[str], rope: Rope, 
         values = rng.standard_normal((shape.n_layers, widths.get(name, shape.head_dim)), dtype=np.float32)
         drawn[name] = np.float32(0.5) * values if name in widths else 1 + np.float32(0.3) * values
     return replace(random_weights(shape, seed), rope=rope, window=window, **drawn)
+
+
+def with_experts(weights: Weights, seed: int, n_experts: int, used: int) -> Weights:
+    """The same with experts in place of each feed-forward layer. Their scores differ by a few units."""
+    rng = np.random.default_rng([seed, 2])
+    shape, drawn = weights.shape, {}
+    for name in ("w1", "w2", "w3"):
+        layers, *dims = tensor_shapes(shape)[name]
+        spread = np.float32((0.5 if name == "w2" else 1.0) / np.sqrt(dims[-1]))
+        drawn[name] = spread * rng.standard_normal((layers, n_experts, *dims), dtype=np.float32)
+    router = rng.standard_normal((shape.n_layers, n_experts, shape.dim), dtype=np.float32)
+    return replace(weights, router=router / np.float32(np.sqrt(shape.dim)), experts_used=used, **drawn)
 
 
 def loud_weights(shape: Shape, seed: int) -> Weights:

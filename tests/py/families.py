@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from checkpoints import SHAPES, Rope, Shape, Weights, family_weights
+from checkpoints import SHAPES, Rope, Shape, Weights, family_weights, with_experts
 from gguf import GGMLQuantizationType as Kind
 from test_gguf import write
 
@@ -33,9 +33,11 @@ class Family:
     rope: Rope = USUAL
     vectors: tuple[str, ...] = ()
     window: int = 0
+    experts: tuple[int, int] | None = None  # how many there are, and how many a row is computed by
 
     def weights(self) -> Weights:
-        return family_weights(self.shape, 1, self.vectors, self.rope, self.window)
+        dense = family_weights(self.shape, 1, self.vectors, self.rope, self.window)
+        return with_experts(dense, 1, *self.experts) if self.experts else dense
 
     def write(self, path: Path, kind: Kind = Kind.F32) -> Path:
         return write(path, self.weights(), kind, architecture=self.architecture)
@@ -74,6 +76,11 @@ FAMILIES = {
         "llama", SEPARATE, Rope(scaling="linear", factor=2.0, divisors=(1.0, 1.5, 8.0, 8.0), magnitude=0.5)
     ),
     "llama, window": Family("llama", GROUPED, window=20),
+    "llama, experts": Family("llama", GROUPED, experts=(8, 2)),
+    "llama, one expert of three": Family("llama", WIDE, experts=(3, 1)),
+    "llama, all experts": Family("llama", SHAPES["odd grouped"], window=20, experts=(4, 4)),
+    "llama, a single expert": Family("llama", SEPARATE, experts=(1, 1)),
+    "llama, many experts": Family("llama", SEPARATE, Rope(theta=1e6), (*BIASES, "bo"), experts=(33, 17)),
     "mistral": Family("mistral", WIDE, Rope(theta=1e6)),
     "mistral, window": Family("mistral", WIDE, Rope(theta=1e6), window=3),
     "mistral, long window": Family("mistral", SHAPES["long"], window=530),

@@ -37,6 +37,8 @@ LAYER = {
     "self_attn.k_norm.weight": "k_norm",
 }
 
+EXPERT = ("w1", "w2", "w3")
+
 
 def halves(tensor: Array, head_dim: int) -> Array:
     """The pairs of each head's neighbours as its two halves."""
@@ -51,9 +53,30 @@ def tensors_in(weights: Weights, model_type: str) -> dict[str, Array]:
         found["lm_head.weight"] = weights.classifier
     for name, field in LAYER.items():
         for layer, tensor in enumerate(() if getattr(weights, field) is None else getattr(weights, field)):
-            split = model_type in ("llama", "mistral") and field in ("wq", "wk", "bq", "bk")
+            split = model_type in ("llama", "mistral", "mixtral") and field in ("wq", "wk", "bq", "bk")
+            if weights.router is not None and field in EXPERT:
+                sparse = f"model.layers.{layer}.block_sparse_moe"
+                found |= {f"{sparse}.experts.{e}.{field}.weight": matrix for e, matrix in enumerate(tensor)}
+                found[f"{sparse}.gate.weight"] = weights.router[layer]
+                continue
             found[f"model.layers.{layer}.{name}"] = halves(tensor, weights.shape.head_dim) if split else tensor
     return found
+
+
+def joined_experts(weights: Weights) -> dict[str, Array | None]:
+    """What differs from tensors_in() where all experts' matrices are in one tensor, as transformers has them from 5 on
+    in memory.
+    """
+    changes: dict[str, Array | None] = {
+        name: None for name in tensors_in(weights, "mixtral") if ".block_sparse" in name
+    }
+    assert weights.router is not None
+    for layer, router in enumerate(weights.router):
+        mlp = f"model.layers.{layer}.mlp"
+        changes[f"{mlp}.gate.weight"] = router
+        changes[f"{mlp}.experts.gate_up_proj"] = np.concatenate([weights.w1[layer], weights.w3[layer]], axis=1)
+        changes[f"{mlp}.experts.down_proj"] = weights.w2[layer]
+    return changes
 
 
 def config_of(shape: Shape, model_type: str) -> dict[str, Any]:

@@ -54,9 +54,30 @@ def logits(
         heads = [attend(q[:, h], k[:, h // group], v[:, h // group], weights.window) for h in range(shape.n_heads)]
         x = x + plus(product(np.concatenate(heads, axis=1), weights.wo[layer]), weights.bo, layer)
         normed = rms_norm(x, weights.ffn_norm[layer])
-        hidden = silu(product(normed, weights.w1[layer])) * product(normed, weights.w3[layer])
-        x = x + product(hidden, weights.w2[layer])
+        if weights.router is None:
+            x = x + feed_forward(normed, weights.w1[layer], weights.w2[layer], weights.w3[layer], product)
+            continue
+        # The router is kept as it is in the file, and meets activations that are not rounded.
+        shares = expert_shares(normed @ weights.router[layer].T.astype(np.float64), weights.experts_used)
+        for expert in range(shares.shape[1]):
+            w1, w2, w3 = (of[layer][expert] for of in (weights.w1, weights.w2, weights.w3))
+            x = x + shares[:, expert, None] * feed_forward(normed, w1, w2, w3, product)
     return product(rms_norm(x, weights.final_norm), weights.classifier)
+
+
+def feed_forward(x: Float64, w1: Array, w2: Array, w3: Array, product: Callable[[Float64, Array], Float64]) -> Float64:
+    return product(silu(product(x, w1)) * product(x, w3), w2)
+
+
+def expert_shares(scores: Float64, used: int) -> Float64:
+    """What each expert counts for each row, (n, n_experts): the softmax of all scores, of the likeliest alone, over
+    their sum.
+    """
+    chances = np.exp(scores - scores.max(axis=1, keepdims=True))
+    left_out = np.argsort(-chances, axis=1, kind="stable")[:, used:]
+    np.put_along_axis(chances, left_out, 0, axis=1)
+    shares: Float64 = chances / chances.sum(axis=1, keepdims=True)
+    return shares
 
 
 def greedy(weights: Weights, tokens: Sequence[int], n: int) -> list[int]:

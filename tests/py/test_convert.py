@@ -23,7 +23,7 @@ import test_gguf
 from checkpoints import SHAPES, Rope, Shape, Weights, map_matrices
 from conftest import Cli
 from families import BIASES, HALVES, NORMS, Family, llama3_divisors
-from folders import config_of, held, join, parts_of, save, tensors_in, train_tokenizer, write_folder
+from folders import config_of, held, join, joined_experts, parts_of, save, tensors_in, train_tokenizer, write_folder
 from gguf import GGMLQuantizationType as Kind
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -51,6 +51,9 @@ SEPARATE = Shape(dim=48, hidden_dim=100, n_layers=2, n_heads=6, n_kv_heads=3, vo
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 LLAMA3 |= {"original_max_position_embeddings": 64, "rope_theta": 500.0}
 
+YARN = {"rope_type": "yarn", "factor": 2.5, "original_max_position_embeddings": 48}
+YARN_2_5 = 1 + 0.1 * float(np.log(2.5))
+
 # By name: the type of model, what is special, what config.json says besides, and in how many files it lies.
 MODELS: dict[str, tuple[str, Family, dict[str, Any], int]] = {
     "llama": ("llama", Family("llama", SHAPES["plain"]), {}, 1),
@@ -73,6 +76,43 @@ MODELS: dict[str, tuple[str, Family, dict[str, Any], int]] = {
         {"rope_parameters": LLAMA3},
         1,
     ),
+    "mixtral": (
+        "mixtral",
+        Family("llama", SHAPES["grouped"], Rope(theta=1e6), experts=(8, 2)),
+        {"num_local_experts": 8, "num_experts_per_tok": 2},
+        3,
+    ),
+    "mixtral, windows": (
+        "mixtral",
+        Family("llama", SEPARATE, Rope(theta=500.0), window=7, experts=(1, 1)),
+        {"num_local_experts": 1, "num_experts_per_tok": 1, "rope_theta": 500.0, "sliding_window": 7},
+        1,
+    ),
+    "yarn": (
+        "qwen3",
+        Family("qwen3", WIDE, replace(HALVES, scaling="yarn", factor=4.0, context=24), NORMS),
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 24}},
+        1,
+    ),
+    "yarn of its own": (
+        "llama",
+        Family(
+            "llama",
+            WIDE,
+            Rope(
+                theta=500.0,
+                scaling="yarn",
+                factor=2.5,
+                context=48,
+                beta_fast=8.0,
+                beta_slow=0.5,
+                magnitude=1.25 / YARN_2_5,
+            ),
+        ),
+        {"rope_parameters": YARN | {"rope_theta": 500.0, "beta_fast": 8, "beta_slow": 0.5, "attention_factor": 1.25}},
+        1,
+    ),
+    "dynamic": ("llama", Family("llama", WIDE), {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, 1),
     "qwen2": (
         "qwen2",
         Family("qwen2", SHAPES["grouped"], HALVES, BIASES),
@@ -95,7 +135,8 @@ def folder_of(name: str, path: Path, dtype: str = "F32") -> tuple[Path, Weights,
     weights = family.weights()
     write_folder(path, weights, model_type, dtype, config=config, parts=parts)
     vectors: dict[str, Any] = {
-        field: held(getattr(weights, field), dtype) for field in (*checkpoints.NORMS, *family.vectors)
+        field: held(getattr(weights, field), dtype)
+        for field in (*checkpoints.NORMS, *family.vectors, *(["router"] if family.experts else []))
     }
     return path, replace(map_matrices(weights, lambda m: held(m, dtype)), **vectors), family.architecture
 
@@ -118,9 +159,8 @@ def test_a_folder_is_the_model_that_it_holds(name: str, dtype: str, tmp_path: Pa
     expected, found = tensors_of(weights), values_in(tmp_path / "model.gguf")
     assert found.keys() == expected.keys()
     assert all((found[key] == expected[key]).all() for key in expected)
-    kinds = {
-        t.dtype for t in result.tensors if t.name.endswith("weight") and "norm" not in t.name and "rope" not in t.name
-    }
+    vectors = ("norm", "rope", "bias", "gate_inp")  # and what chooses experts
+    kinds = {t.dtype for t in result.tensors if not any(part in t.name for part in vectors)}
     assert kinds == {dtype.lower()}
     tokens = checkpoints.prompt_ids(weights.shape, 40)
     options: dict[str, Any] = {"threads": 2, "kv": "f32"}
@@ -130,6 +170,60 @@ def test_a_folder_is_the_model_that_it_holds(name: str, dtype: str, tmp_path: Pa
         assert direct.info.architecture == llama.info.architecture == architecture
         assert direct.info.parameters == llama.info.parameters
     assert errors(logits, oracle.logits(weights, tokens)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+def test_experts_in_one_tensor_or_in_many(dtype: str, tmp_path: Path) -> None:
+    folder, weights, _ = folder_of("mixtral", tmp_path / "many", dtype)
+    config = MODELS["mixtral"][2]
+    one = write_folder(
+        tmp_path / "one", weights, "mixtral", dtype, config=config, parts=2, tensors=joined_experts(weights)
+    )
+    tokens = checkpoints.prompt_ids(weights.shape, 30)
+    assert (test_gguf.logits(one, tokens) == test_gguf.logits(folder, tokens)).all()
+    for path in (one, folder):
+        convert(path, tmp_path / "model.gguf", force=True)
+        assert (test_gguf.logits(tmp_path / "model.gguf", tokens) == test_gguf.logits(folder, tokens)).all()
+    contents = llama2py.inspect(folder)
+    shapes = {tensor.name: tensor.shape for tensor in contents.tensors}
+    assert shapes["blk.1.ffn_gate_exps.weight"] == (8, weights.shape.hidden_dim, weights.shape.dim)
+    assert shapes["blk.1.ffn_down_exps.weight"] == (8, weights.shape.dim, weights.shape.hidden_dim)
+    assert contents.hyperparameters.items() >= {"expert_count": 8, "expert_used_count": 2}.items()
+
+
+def test_yarn_beyond_what_keys_can_say(tmp_path: Path) -> None:
+    """Bounds that are not rounded, and such as no trained model has, come as factors."""
+    shape = SHAPES["plain"]
+    pairs, dim, theta, factor = np.arange(8), 16, 1e4, 4.0
+    for context, slow, said, rounded in ((64, 1.0, {"truncate": False}, False), (4, 4.0, {}, True)):
+        turns = np.array([32.0, slow])
+        low, high = dim * np.log(context / (turns * 2 * np.pi)) / (2 * np.log(theta))
+        low, high = (np.floor(low), np.ceil(high)) if rounded else (low, high)
+        low, high = max(low, 0), min(high, dim - 1)
+        kept = 1 - np.clip((pairs - low) / (high - low), 0, 1)
+        rope = Rope(
+            divisors=tuple((1 / ((1 - kept) / factor + kept)).astype(np.float32).tolist()),
+            magnitude=1 + 0.1 * float(np.log(factor)),
+        )
+        weights = Family("llama", shape, rope).weights()
+        scaling = {
+            "rope_type": "yarn",
+            "factor": factor,
+            "original_max_position_embeddings": context,
+            "beta_slow": slow,
+        }
+        folder = write_folder(tmp_path / f"{context}", weights, config={"rope_scaling": scaling | said})
+        tokens = checkpoints.prompt_ids(shape, 60)
+        with Llama(folder, kv="f32") as llama:
+            assert errors(llama.logits(tokens), oracle.logits(weights, tokens)).max() <= TOLERANCE
+
+
+def test_a_mistral_without_a_word_on_windows_has_its_types(tmp_path: Path) -> None:
+    """As transformers reads it; null is none."""
+    weights = checkpoints.random_weights(SHAPES["plain"], 1)
+    for i, (config, window) in enumerate(((dict[str, Any](), 4096), ({"sliding_window": None}, None))):
+        folder = write_folder(tmp_path / f"{i}", weights, "mistral", config=config)
+        assert llama2py.inspect(folder).hyperparameters.get("attention.sliding_window") == window
 
 
 def test_heads_matter(tmp_path: Path) -> None:
@@ -382,7 +476,8 @@ def test_a_tokenizer_cut_short_anywhere(spoken: Path, tmp_path: Path) -> None:
 # What is refused.
 
 CONFIGS: list[tuple[str, dict[str, Any], str]] = [
-    ("no type", {"model_type": None}, r"model_type is None, expected one of llama, mistral, qwen2, qwen3"),
+    ("no type", {"model_type": None}, r"model_type is None, expected one of llama, mistral, mixtral, qwen2, qwen3"),
+    ("other experts", {"model_type": "qwen3_moe"}, r"model_type is 'qwen3_moe', expected one of llama"),
     ("a type not known", {"model_type": "gpt_bigcode"}, r"model_type is 'gpt_bigcode', expected one of llama"),
     ("a type of another type", {"model_type": ["llama"]}, r"model_type is \['llama'\]"),
     ("no width", {"hidden_size": None}, r"hidden_size is None, expected a whole number from 1"),
@@ -410,12 +505,15 @@ CONFIGS: list[tuple[str, dict[str, Any], str]] = [
     ("part of a head", {"partial_rotary_factor": 0.5}, r"partial_rotary_factor is 0\.5, expected 1"),
     ("an epsilon of 2", {"rms_norm_eps": 2.0}, r"layer_norm_rms_epsilon is 2, expected 0 to 1"),
     ("no number", {"rms_norm_eps": float("nan")}, r"rms_norm_eps is nan, expected a number"),
+    ("longrope", {"rope_scaling": {"type": "longrope"}}, r"rope_scaling: type is 'longrope', expected default, linear"),
+    ("yarn shortened", {"rope_scaling": YARN | {"factor": 0.25}}, r"factor is 0\.25, expected at least 0\.5"),
     (
-        "yarn",
-        {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}},
-        r"rope_scaling: rope_type is 'yarn', expected default",
+        "yarn without size",
+        {"rope_scaling": YARN | {"attention_factor": 0}},
+        r"attention_factor is 0, expected a number",
     ),
-    ("an old dynamic", {"rope_scaling": {"type": "dynamic"}}, r"rope_scaling: type is 'dynamic', expected default"),
+    ("yarn half cut", {"rope_scaling": YARN | {"truncate": 1}}, r"truncate is 1, expected true or false"),
+    ("yarn of no context", {"rope_scaling": YARN | {"original_max_position_embeddings": 0}}, r"embeddings is 0, exp"),
     ("a list of types", {"rope_parameters": {"rope_type": ["linear"]}}, r"rope_type is \['linear'\]"),
     ("a scaling of text", {"rope_scaling": "linear"}, r"rope_scaling is 'linear', expected an object"),
     (
@@ -437,7 +535,7 @@ CONFIGS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("no factor", {"rope_scaling": {"type": "linear", "factor": 0.1}}, r"factor is 0\.1, expected 0 .* at least 0\.5"),
     ("llama3 upside down", {"rope_parameters": LLAMA3 | {"low_freq_factor": 4.0}}, r"factor 8\.0, from 4\.0 to 4\.0"),
-    ("llama3 of no context", {"rope_parameters": LLAMA3 | {"original_max_position_embeddings": None}}, r"is None, exp"),
+    ("llama3 of no context", {"rope_parameters": LLAMA3 | {"original_max_position_embeddings": 0}}, r"is 0, exp"),
     ("no window", {"model_type": "mistral", "sliding_window": 0}, r"sliding_window is 0, expected a whole number"),
     ("windows", {"layer_types": ["full_attention", "sliding_attention"]}, r"layer_types is .*, expected full_att"),
     ("a window of text", {"layer_types": 5}, r"layer_types is 5"),
@@ -453,6 +551,60 @@ def test_configurations_that_are_refused(config: dict[str, Any], complaint: str,
             read()
         assert str(error.value).startswith(str(folder)) and "\n" not in str(error.value)
     assert not list(tmp_path.glob("model.gguf*"))
+
+
+EXPERTS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("no number", {"num_local_experts": None}, {}, r"num_local_experts is None, expected a whole number"),
+    ("none used", {"num_experts_per_tok": 0}, {}, r"num_experts_per_tok is 0, expected a whole number"),
+    ("more than there are", {"num_experts_per_tok": 4}, {}, r"expert_used_count is 4, expected 1 to 3"),
+    ("fewer", {"num_local_experts": 2}, {}, r"gate\.weight is 3 x 64, expected 2 x 64"),
+    ("more", {"num_local_experts": 4}, {}, r"gate\.weight is 3 x 64, expected 4 x 64"),
+    (
+        "no router",
+        {},
+        {"model.layers.1.block_sparse_moe.gate.weight": None},
+        r"layers\.1\.block_sparse_moe\.gate\.weight is missing, expected 3 x 64",
+    ),
+    (
+        "one is missing",
+        {},
+        {"model.layers.0.block_sparse_moe.experts.2.w2.weight": None},
+        r"experts\.2\.w2\.weight is missing, expected 64 x 128",
+    ),
+    (
+        "a matrix that lies",
+        {},
+        {"model.layers.0.block_sparse_moe.experts.1.w1.weight": np.ones((64, 128))},
+        r"experts\.1\.w1\.weight is 64 x 128, expected 128 x 64",
+    ),
+    (
+        "a dense layer too",
+        {},
+        {"model.layers.0.mlp.up_proj.weight": np.ones(3)},
+        r"up_proj\.weight' is not one that a mix",
+    ),
+    (
+        "a short stack",
+        {},
+        {
+            "model.layers.0.mlp.gate.weight": np.ones((3, 64)),
+            "model.layers.0.mlp.experts.gate_up_proj": np.ones((3, 8, 64)),
+        },
+        r"gate_up_proj is 3 x 8 x 64, expected 3 x 256 x 64",
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "tensors", "complaint"), [pytest.param(*row, id=name) for name, *row in EXPERTS])
+def test_experts_that_are_refused(
+    config: dict[str, Any], tensors: dict[str, Any], complaint: str, tmp_path: Path
+) -> None:
+    weights = Family("llama", SHAPES["plain"], experts=(3, 2)).weights()
+    said = {"num_local_experts": 3, "num_experts_per_tok": 2}
+    folder = write_folder(tmp_path / "folder", weights, "mixtral", config=said | config, tensors=tensors)
+    with pytest.raises(CheckpointError, match=complaint) as error:
+        llama2py.plan(folder)
+    assert str(error.value).startswith(str(folder)) and "\n" not in str(error.value)
 
 
 TENSORS: list[tuple[str, dict[str, Any], str]] = [

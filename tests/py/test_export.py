@@ -142,6 +142,7 @@ REFUSED: dict[str, tuple[Family, str]] = {
         "scaled rotary embeddings",
     ),
     "window": (Family("llama", SHAPES["grouped"], window=7), "a sliding window"),
+    "experts": (Family("llama", SHAPES["grouped"], experts=(3, 2)), "experts"),
 }
 
 

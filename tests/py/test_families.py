@@ -17,7 +17,7 @@ from test_gguf import F32, STR, U32, Metadata, Tensors, logits, refused, rounded
 from test_oracle import TOLERANCE, TOLERANCE_OTHER_WAY, errors
 
 import llama2py
-from llama2py import Llama, NumericError
+from llama2py import CheckpointError, Llama, NumericError
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -42,7 +42,7 @@ def test_keys_and_values_are_rounded_as_the_oracle_does(name: str, kv: str, tmp_
     assert np.max(found) <= TOLERANCE_OTHER_WAY
 
 
-@pytest.mark.parametrize("name", ["llama, biases", "qwen2", "qwen3, wide heads", "qwen3, biases"])
+@pytest.mark.parametrize("name", ["llama, biases", "llama, experts", "qwen2", "qwen3, wide heads", "qwen3, biases"])
 def test_int8_matches_the_oracle(name: str, tmp_path: Path) -> None:
     """Vectors and frequencies stay as they are."""
     family = FAMILIES[name]
@@ -120,6 +120,10 @@ def test_what_info_says(shape: Shape, tmp_path: Path) -> None:
     assert full.weight_bytes > plain.weight_bytes
     assert describe(Family("mistral", shape, replace(rope, scaling="linear"))).rope_scaling == "linear"
     assert describe(Family("mistral", shape, Rope(divisors=rope.divisors))).rope_scaling == "factors"
+    chosen = describe(Family("llama", shape, experts=(5, 2)))
+    assert (chosen.n_experts, chosen.n_experts_used, plain.n_experts, plain.n_experts_used) == (5, 2, 0, 0)
+    beyond = 4 * 3 * shape.hidden_dim * shape.dim + 5 * shape.dim
+    assert chosen.parameters - plain.parameters == shape.n_layers * beyond
 
 
 SAME: list[tuple[str, str, Metadata]] = [
@@ -165,6 +169,23 @@ def test_factors_are_llama_3s_scaling() -> None:
             f if wavelength < context / 4 else f / 8 if wavelength > context else (1 - smooth) * f / 8 + smooth * f
         )
         assert abs(scaled / expected - 1) < 1e-6
+
+
+def test_experts_of_texts_that_are_computed_together(tmp_path: Path) -> None:
+    """Each gets the tokens that it gets alone; what was kept is of no use where rows go to more experts."""
+    family = FAMILIES["llama, experts"]
+    prompts = [checkpoints.prompt_ids(family.shape, 5 + 9 * i, i) for i in range(6)]
+    with Llama(family.write(tmp_path / "two.gguf"), threads=2) as llama:
+        together = llama.generate(prompts, 30, 0.8, seed=1, progress=False)
+        session = llama.session(prompts[5])
+        session.generate(max_tokens=1)
+        session.save(tmp_path / "kept")
+    with Llama(tmp_path / "two.gguf", threads=1, batch=7, prefix_cache=False) as llama:
+        alone = [llama.generate(prompt, 30, 0.8, seed=1, progress=False) for prompt in prompts]
+    assert [result.tokens for result in together] == [result.tokens for result in alone]
+    more = replace(family.weights(), experts_used=3)
+    with Llama(write(tmp_path / "three.gguf", more)) as llama, pytest.raises(CheckpointError, match="another model"):
+        llama.load_session(tmp_path / "kept")
 
 
 # What is refused.

@@ -100,7 +100,9 @@ def tensors_of(weights: Weights) -> dict[str, Array]:
         tensors["output.weight"] = weights.classifier
     for name, field in NAMES.items():
         for layer, tensor in enumerate(getattr(weights, field)):
-            tensors[f"blk.{layer}.{name}.weight"] = tensor
+            tensors[f"blk.{layer}.{name}{'_exps' if tensor.ndim > 2 else ''}.weight"] = tensor
+    for layer, router in enumerate(() if weights.router is None else weights.router):
+        tensors[f"blk.{layer}.ffn_gate_inp.weight"] = router
     for name, field in VECTOR_NAMES.items():
         for layer, tensor in enumerate(() if getattr(weights, field) is None else getattr(weights, field)):
             tensors[f"blk.{layer}.{name}"] = tensor
@@ -122,8 +124,10 @@ def write(
     differs; None takes one away.
     """
     writer = gguf.GGUFWriter(path, architecture, **options)
-    window: Metadata = {".attention.sliding_window": (U32, weights.window)} if weights.window else {}
-    for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | window | (metadata or {})).items():
+    own: Metadata = {".attention.sliding_window": (U32, weights.window)} if weights.window else {}
+    if weights.router is not None:
+        own |= {".expert_count": (U32, weights.router.shape[1]), ".expert_used_count": (U32, weights.experts_used)}
+    for key, entry in (metadata_of(weights.shape) | rope_metadata(weights.rope) | own | (metadata or {})).items():
         if entry is not None:
             name = architecture + key if key.startswith(".") else key
             numbers = entry[0] == LIST and isinstance(entry[1][0], int)
@@ -482,7 +486,26 @@ REFUSED_MODELS: list[tuple[str, str, Metadata, Tensors]] = [
     ),
     ("theta of 0", r"freq_base is 0, expected 1 to", {".rope.freq_base": (F32, 0.0)}, {}),
     ("theta without end", r"freq_base is inf", {".rope.freq_base": (F32, float("inf"))}, {}),
-    ("experts", r"expert_count asks for a mixture", {".expert_count": (U32, 8)}, {}),
+    ("experts", r"llama\.expert_used_count", {".expert_count": (U32, 8)}, {}),
+    (
+        "more experts used",
+        r"expert_used_count is 9, expected 1 to 8",
+        {".expert_count": (U32, 8), ".expert_used_count": (U32, 9)},
+        {},
+    ),
+    (
+        "experts that are not there",
+        r"blk\.0\.ffn_gate_inp\.weight is missing among its",
+        {".expert_count": (U32, 8), ".expert_used_count": (U32, 2)},
+        {},
+    ),
+    (
+        "experts in tensors of their own",
+        r"each expert has tensors of its own, as blk\.0\.ffn_gate\.0\.weight; .* convert the model anew",
+        {".expert_count": (U32, 8), ".expert_used_count": (U32, 2)},
+        {f"blk.{layer}.ffn_gate_inp.weight": np.ones((8, 64)) for layer in range(2)}
+        | {"blk.0.ffn_gate.0.weight": MATRIX},
+    ),
     (
         "windows in some layers",
         r"sliding_window_pattern asks for attention in a sliding window in some layers",

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,41 @@ def test_rows_that_are_not_made_of_whole_blocks(name: str, columns: int, dtype: 
     assert [t.name for t in result.fallbacks] == ([] if name == dtype else [down.name])
     with Llama(tmp_path / "model.gguf") as llama:
         assert np.isfinite(llama.logits([1, 2, 3])).all()
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dense = checkpoints.random_weights(replace(WIDE, vocab_size=32), 1)
+    return write_gguf(tmp_path_factory.mktemp("experts") / "model.gguf", checkpoints.with_experts(dense, 1, 8, 2))
+
+
+@pytest.mark.parametrize("name", ["bf16", "q8_0", "q4_0", "q2_k", "q4_k_s", "q5_k_m"])
+def test_experts_have_the_types_that_llama_cpp_gives_them(name: str, chosen: Path, tmp_path: Path) -> None:
+    """What chooses them stays as it is; beside eight of them, attention is small."""
+    of = types_of(name, WIDE)
+
+    def expected(tensor: str) -> str:
+        if "ffn_gate_inp" in tensor:
+            return "f32"
+        if name != "bf16" and any(part in tensor for part in ("attn_k", "attn_v")):
+            return "q8_0"
+        if name in ("q2_k", "q4_k_s") and "attn_output" in tensor:
+            return "q5_k"
+        return of(tensor)
+
+    result = quantize(chosen, tmp_path / "model.gguf", name)
+    before, after = gguf.GGUFReader(chosen), gguf.GGUFReader(tmp_path / "model.gguf")
+    assert {t.name: t.tensor_type.name.lower() for t in after.tensors} == {
+        t.name: expected(t.name) for t in before.tensors
+    }
+    assert {t.name: tuple(t.shape) for t in after.tensors} == {t.name: tuple(t.shape) for t in before.tensors}
+    stack = next(t for t in after.tensors if t.name == "blk.7.ffn_down_exps.weight")
+    values = next(t.data for t in before.tensors if t.name == stack.name)
+    assert error(values, gguf.quants.dequantize(stack.data, stack.tensor_type)) <= ERRORS[expected(stack.name)]
+    info = llama2py.describe(tmp_path / "model.gguf")
+    assert (info.n_experts, info.n_experts_used) == (8, 2)
+    assert info.parameters == sum(total.values for total in result.types.values())
+    assert np.isfinite(logits(tmp_path / "model.gguf", [1, 2, 3]).view(np.float32)).all()
 
 
 def test_rows_that_are_not_made_of_whole_blocks_in_a_mixture(tmp_path: Path) -> None:
