@@ -1,25 +1,33 @@
 /* cpu/stages: the seven stages, but attend, which is in cpu/attend. Each is called by all workers of a step with the
  * same arguments; what is inside team_for() is shared out among them. */
+#include "base/checked.h"
 #include "cpu/cpu.h"
 #include "cpu/rope.h"
 
 /* Activations. */
 
+#define PREPARE_BLOCKS 8 /* blocks of all rows that a worker takes at a time */
+#define PREPARE_TWICE 16 /* rows, at most, whose norms all workers compute */
+
 typedef struct prepare_job {
   const cpu_state *state;
   const float *x; /* (…, ld) */
   int64_t ld;
-  const float *norm;     /* NULL: as it is */
-  int64_t n;             /* values of a row that are not padding */
-  const int32_t *index;  /* NULL, or which row of x is row i */
+  const float *norm;    /* NULL: as it is */
+  int64_t n;            /* values of a row that are not padding */
+  const int32_t *index; /* NULL, or which row of x is row i */
+  int64_t n_rows;
   bool floats, integers; /* which forms are read */
   act out;
 } prepare_job;
 
-static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
-  prepare_job *j = context;
+/* Rows [row, row_end), of which blocks [block, block_end). */
+static void prepare_part(const worker *w, const prepare_job *j, int64_t row, int64_t row_end, int64_t block,
+                         int64_t block_end) {
   const kernels *k = j->state->weights->kernels;
-  for (int64_t i = begin; i < end; i++) {
+  act out = act_from(&j->out, block);
+  int64_t n = (block_end - block) * QBLOCK;
+  for (int64_t i = row; i < row_end; i++) {
     const float *x = j->x + (j->index ? j->index[i] : i) * j->ld;
     if (j->norm) {
       float *normed = j->state->scratch[w->id].norm;
@@ -27,9 +35,33 @@ static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
       k->rmsnorm(normed, x, j->norm, j->n, j->state->weights->config.norm_eps);
       x = normed;
     }
-    if (j->floats) k->place(&j->out, i, x, j->ld);
-    if (j->integers) k->quantize(&j->out, i, x, j->ld);
+    if (j->floats) k->place(&out, i, x + block * QBLOCK, n);
+    if (j->integers) k->quantize(&out, i, x + block * QBLOCK, n);
   }
+}
+
+static void prepare_blocks(worker *w, void *context, int64_t begin, int64_t end) {
+  const prepare_job *j = context;
+  prepare_part(w, j, 0, j->n_rows, begin, end);
+}
+
+static void prepare_groups(worker *w, void *context, int64_t begin, int64_t end) {
+  const prepare_job *j = context;
+  int64_t group = j->out.group, last = end * group < j->n_rows ? end * group : j->n_rows;
+  prepare_part(w, j, begin * group, last, 0, j->ld / QBLOCK);
+}
+
+/* Cuts several rows so that no two workers write to the same lines of memory, as rows of a group lie interleaved: into
+ * groups, or into blocks of all rows, most of which a worker wrote itself. A norm wants whole rows, so that each worker
+ * computes all of them; that is cheaper than to wait for one that has all to do. */
+static void prepare_rows(worker *w, prepare_job *j) {
+  int64_t blocks = j->ld / QBLOCK, groups = ceil_div(j->n_rows, j->out.group);
+  if (!j->norm)
+    team_for(w, blocks, PREPARE_BLOCKS, prepare_blocks, j);
+  else if (groups < w->n && j->n_rows <= PREPARE_TWICE)
+    team_for(w, blocks, ceil_div(blocks, w->n), prepare_blocks, j);
+  else
+    team_for(w, groups, 1, prepare_groups, j);
 }
 
 /* Rows of x, normalised if `norm`, in the forms that products with the n_matrices read. units: of the stage that reads
@@ -44,6 +76,7 @@ static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const 
                      .norm = norm,
                      .n = n,
                      .index = index,
+                     .n_rows = n_rows,
                      .out = n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared};
   job.out.ld = ld;
   bool tiles = k->tile_rows && n_rows >= k->tile_rows;
@@ -55,9 +88,9 @@ static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const 
     job.floats = job.floats || !integers;
   }
   if (n_rows > 1)
-    team_for(lane->worker, n_rows, ACT_TILE_GROUP, prepare_rows, &job);
+    prepare_rows(lane->worker, &job);
   else if (!team_over(lane->worker, units))
-    prepare_rows(lane->worker, &job, 0, 1);
+    prepare_part(lane->worker, &job, 0, 1, 0, ld / QBLOCK);
   return job.out;
 }
 
