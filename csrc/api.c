@@ -10,6 +10,7 @@
 #include "cpu/kernels.h"
 #include "cpu/limits.h"
 #include "engine/model.h"
+#include "engine/export.h"
 #include "engine/quantize.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
@@ -112,13 +113,13 @@ const char *llama2_quantize_type(int32_t index) {
 }
 
 llama2_quantize_options llama2_quantize_defaults(void) {
-  return (llama2_quantize_options){.type = "q8_0"};
+  return (llama2_quantize_options){.type = "q8_0", .llama2c = -1};
 }
 
 llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
                                    llama2_quantize_result *result) {
   assert(in && out && options && options->type && result);
-  return quantize_checkpoint(in, NULL, out, options, result);
+  return (options->llama2c < 0 ? quantize_checkpoint : export_llama2c)(in, NULL, out, options, result);
 }
 
 /* Sources. */
@@ -187,7 +188,7 @@ llama2_status llama2_source_join_tensor(llama2_source *source, const char *name,
 llama2_status llama2_source_quantize(const llama2_source *source, const char *out,
                                      const llama2_quantize_options *options, llama2_quantize_result *result) {
   assert(source && out && options && options->type && result);
-  return quantize_checkpoint(source->name, source, out, options, result);
+  return (options->llama2c < 0 ? quantize_checkpoint : export_llama2c)(source->name, source, out, options, result);
 }
 
 llama2_status llama2_source_plan(const llama2_source *source, const llama2_model_options *options,
@@ -431,6 +432,11 @@ llama2_status llama2_tokenizer_load(const char *path, int32_t vocab_size, llama2
 llama2_status llama2_tokenizer_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity) {
   assert(checkpoint && path);
   return tokenizer_file_find(checkpoint, vocab_size, path, capacity);
+}
+
+llama2_status llama2_tokenizer_write(const llama2_tokenizer *tokenizer, const char *path, int replace) {
+  assert(tokenizer && path);
+  return tokenizer_write(tokenizer, path, replace != 0);
 }
 
 void llama2_tokenizer_free(llama2_tokenizer *tokenizer) {

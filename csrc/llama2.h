@@ -274,7 +274,9 @@ typedef struct llama2_quantized {
 } llama2_quantized;
 
 typedef struct llama2_quantize_options {
-  const char *type;      /* one of llama2_quantize_type() */
+  const char *type; /* one of llama2_quantize_type() */
+  int32_t llama2c;  /* -1: a GGUF file. 0, 1, 2: a llama2.c checkpoint of that version, whose matrices are float32, or
+                            in version 2 int8 in groups of at most 64; then type and tokenizer are not looked at */
   const char *tokenizer; /* NULL, or a tokenizer.bin or GGUF file whose tokenizer is put into the file, if it has none.
                             NULL: a llama2.c checkpoint's is looked for as llama2_tokenizer_find() does */
   int32_t threads;       /* 0: llama2_cpu_count(). Never changes a bit of the file */
@@ -291,15 +293,17 @@ typedef struct llama2_quantize_result {
   uint64_t bytes_in, bytes_out; /* of the files */
   int32_t tensors;
   char tokenizer[4352]; /* path of the file that the new one's tokenizer is from; empty: it has none */
+  float norm_eps;       /* the model's; llama2.c's programs take 1e-5, whatever it is */
 } llama2_quantize_result;
 
-/* Options that ask for q8_0, and else for nothing: all defaults. */
+/* Options that ask for a GGUF file of q8_0, and else for nothing: all defaults. */
 LLAMA2_API llama2_quantize_options llama2_quantize_defaults(void);
 
 /* Writes the checkpoint `in` as a GGUF file `out`, its matrices quantised; vectors stay float32. Takes any checkpoint that
  * can be loaded, quantised ones too: tensors that have the wanted type are copied as they lie, others are quantised from
  * what they stand for. One tensor of the checkpoint and a few megabytes are in memory at a time. The file is written
  * under another name and takes its own when it is whole; after a failure nothing is left of it. Safe on untrusted files.
+ * A llama2.c checkpoint has no place for other rotary bases, biases and the like: such a model is refused as FORMAT.
  * Errors: ARGUMENT (also that `out` is `in`), IO (with EEXIST where `out` is there and is not to be replaced, with
  * ENOSPC where there is no room), FORMAT, TOKENIZER, MEMORY, CANCELLED, NUMERIC (a value that is not finite). */
 LLAMA2_API llama2_status llama2_quantize_file(const char *in, const char *out, const llama2_quantize_options *options,
@@ -580,6 +584,10 @@ LLAMA2_API llama2_status llama2_tokenizer_load(const char *path, int32_t vocab_s
  * exactly vocab_size entries, beside the checkpoint and then in the working directory. Writes its path to `path`
  * (capacity bytes, NUL included). Errors: TOKENIZER (none fits; the message lists what was seen), ARGUMENT. */
 LLAMA2_API llama2_status llama2_tokenizer_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity);
+
+/* Writes a tokenizer as llama2.c's tokenizer.bin. replace: 1, or a file of that name is refused. Errors: TOKENIZER (one that
+ * such a file cannot say, as a byte-level one), IO, MEMORY. */
+LLAMA2_API llama2_status llama2_tokenizer_write(const llama2_tokenizer *tokenizer, const char *path, int replace);
 
 /* NULL is allowed. */
 LLAMA2_API void llama2_tokenizer_free(llama2_tokenizer *tokenizer);

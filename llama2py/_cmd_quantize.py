@@ -28,7 +28,7 @@ def register(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 def add_arguments(made: argparse.ArgumentParser, usual: str | None, told: str) -> None:
     """Adds all but the source. usual, told: the type that is meant where none is named, and what help calls it."""
-    made.add_argument("target", metavar="OUT", help="the GGUF file to write")
+    made.add_argument("target", metavar="OUT", help="the file to write")
     made.add_argument(
         "--type", type=str.lower, default=usual, metavar="TYPE", help=f"{', '.join(QUANTIZE_TYPES)} ({told})"
     )

@@ -294,13 +294,17 @@ def quantize(
     target: StrPath,
     *,
     type: str,
+    version: int | None,
     tokenizer: StrPath | None,
     threads: int | None,
     replace: bool,
     progress: Callable[[int, int], object] | None,
     tensor: Callable[[str, str, str, str, int, int], object],
 ) -> dict[str, Any]:
-    """The fields of llama2_quantize_result. tensor: told name, dtype before, wanted and now, values, bytes."""
+    """The fields of llama2_quantize_result. version: of llama2.c's checkpoints; None: GGUF.
+
+    tensor: told name, dtype before, wanted and now, values, bytes.
+    """
     if not isinstance(type, str) or "\0" in type:
         raise errors.InvalidArgumentError(f"type is {type!r}; expected one of {', '.join(quantize_types())}")
     options = ffi.new("llama2_quantize_options *", lib.llama2_quantize_defaults())
@@ -311,6 +315,7 @@ def quantize(
     options.tokenizer = named
     options.threads = _option("threads", threads)
     options.replace = bool(replace)
+    options.llama2c = -1 if version is None else _int32("version", version)
     result = ffi.new("llama2_quantize_result *")
     if isinstance(source, Source):
         status = lib.llama2_source_quantize(source.handle, _path(target), options, result)
@@ -321,7 +326,8 @@ def quantize(
     paths = (path for path in named_paths if path and message.startswith(f"{os.fspath(path)}: "))
     _check_computed(status, next(paths, None))
     values = {name: int(getattr(result, name)) for name in ("bytes_in", "bytes_out")}
-    return values | {"tokenizer": os.fsdecode(ffi.string(result.tokenizer)) or None}
+    found = os.fsdecode(ffi.string(result.tokenizer)) or None
+    return values | {"tokenizer": found, "norm_eps": float(result.norm_eps)}
 
 
 # Models and sessions.
@@ -709,6 +715,10 @@ class Tokenizer:
         n = ffi.new("int32_t *")
         ids = lib.llama2_tokenizer_eos_ids(self.handle, n)
         self.eos_ids: tuple[int, ...] = tuple(ffi.unpack(ids, n[0])) if n[0] else ()
+
+    def write(self, path: StrPath, replace: bool) -> None:
+        """Writes llama2.c's tokenizer.bin."""
+        _check(lib.llama2_tokenizer_write(self.handle, _path(path), int(replace)), path)
 
     def encode(self, text: bytes, bos: bool | None, eos: bool | None, special: bool) -> list[int]:
         capacity = 3 * len(text) + 3

@@ -39,7 +39,9 @@ class QuantizeResult:
 
     tensors: each with its types, in the order of the file.
     bytes_in, bytes_out: of the two checkpoints.
-    tokenizer: the file that the new one's tokenizer is from; None if it has none.
+    tokenizer: the file that the new one's tokenizer is from, or of a llama2.c checkpoint the one beside it; None if it
+        has none.
+    norm_eps: what the model normalises with.
     notes: what was in the old one and is not in the new one, a line each.
     """
 
@@ -49,6 +51,7 @@ class QuantizeResult:
     bytes_in: int
     bytes_out: int
     tokenizer: str | None
+    norm_eps: float
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -102,17 +105,18 @@ def write(
     target: StrPath,
     type: str | None,
     *,
+    version: int | None = None,
     threads: int | None,
     force: bool,
     tokenizer: StrPath | None,
     progress: Callable[[int, int], object] | None,
 ) -> QuantizeResult:
-    """quantize(), but that None as a type is the one that most of the weights have."""
+    """quantize(), but that None as a type is the one that most of the weights have. version: as convert() has it."""
     source = sources.located(source)
     tokenizer = None if tokenizer is None else sources.located(tokenizer)
     own = tokenizer is None or (os.path.isdir(source) and _is_same(tokenizer, source))
     found = sources.open_checkpoint(source, own)
-    told: dict[str, Any] = {"threads": threads, "force": force, "progress": progress}
+    told: dict[str, Any] = {"version": version, "threads": threads, "force": force, "progress": progress}
     if found is None:
         return _write(source, target, _kept_type(source) if type is None else type, tokenizer=tokenizer, **told)
     read = [*found.read, *([] if tokenizer is None else [tokenizer])]
@@ -158,6 +162,7 @@ def _write(
     target: StrPath,
     type: str,
     *,
+    version: int | None,
     threads: int | None,
     force: bool,
     tokenizer: StrPath | None,
@@ -169,6 +174,7 @@ def _write(
         source,
         target,
         type=type,
+        version=version,
         tokenizer=tokenizer,
         threads=threads,
         replace=force,

@@ -82,5 +82,12 @@ class Tokenizer:
         """A decoder of single tokens: `push(token)` gives the characters that it completes, `end()` the rest."""
         return _core.TextStream(self._core)
 
+    def save(self, path: StrPath, force: bool = False) -> None:
+        """Writes it as llama2.c's tokenizer.bin, which can say SentencePiece's BPE alone: TokenizerError for others.
+
+        force: replace a file of that name.
+        """
+        self._core.write(path, force)
+
     def __repr__(self) -> str:
         return f"Tokenizer({self.path!r}, vocab_size={self.vocab_size})"

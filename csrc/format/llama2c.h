@@ -5,8 +5,12 @@
 #ifndef FORMAT_LLAMA2C_H
 #define FORMAT_LLAMA2C_H
 
+#include <stdbool.h>
+
 #include "base/file.h"
 #include "format/dtype.h"
+
+#define LLAMA2C_HEAD 256 /* bytes of a header at most */
 
 typedef enum llama2c_kind {
   LLAMA2C_EMBEDDING,
@@ -42,6 +46,14 @@ typedef struct llama2c_file {
 /* Opens and checks `path`. On success close with llama2c_close(). Errors: IO, FORMAT. */
 llama2_status llama2c_open(llama2c_file *f, const char *path);
 void llama2c_close(llama2c_file *f);
+
+/* Fills f->kinds from its version, dimensions and group, and says how long such a file is, or SIZE_BAD. False: a matrix
+ * is no whole number of groups. In version 0 float32 rotary tables, cosines (context, head_dim / 2) and then as many sines,
+ * stand before a classifier of its own, or at the end. */
+bool llama2c_place(llama2c_file *f, uint64_t *bytes);
+
+/* The header of such a file; returns its bytes. */
+uint64_t llama2c_head(const llama2c_file *f, unsigned char head[LLAMA2C_HEAD]);
 
 /* The tensor of a kind in a layer (0 for kinds that have no layers). */
 tensor llama2c_tensor(const llama2c_file *f, llama2c_kind kind, int32_t layer);

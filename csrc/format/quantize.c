@@ -1,6 +1,7 @@
 #include "format/quantize.h"
 
 #include <assert.h>
+#include <float.h>
 #include <string.h>
 
 #include "base/half.h"
@@ -504,6 +505,23 @@ bool quantize_row(int32_t dtype, const float *x, int64_t n, void *blocks) {
     VALUES(ROW)
     BLOCKS(ROW)
 #undef ROW
+  }
+  return finite;
+}
+
+bool quantize_groups(const float *x, int64_t n, int64_t group, int8_t *q, unsigned char *scales) {
+  bool finite = true;
+  for (int64_t g = 0; g < n / group; g++, x += group, q += group, scales += 4) {
+    float most = 0;
+    for (int64_t i = 0; i < group; i++) {
+      float magnitude = x[i] < 0 ? -x[i] : x[i];
+      finite = finite && magnitude <= FLT_MAX;
+      if (magnitude > most) most = magnitude;
+    }
+    float scale = most / 127.0f;
+    uint32_t bits = half_f32_bits(scale);
+    for (int i = 0; i < 4; i++) scales[i] = (unsigned char)(bits >> 8 * i);
+    for (int64_t i = 0; i < group; i++) q[i] = scale > 0 ? (int8_t)nearest(clamp(x[i] / scale, -127, 127)) : 0;
   }
   return finite;
 }

@@ -16,4 +16,8 @@ bool quantize_knows(int32_t dtype);
  * F32, F16 and BF16, and elsewhere all of its block reads back as NaN. */
 bool quantize_row(int32_t dtype, const float *x, int64_t n, void *blocks);
 
+/* The same in groups as llama2.c's version 2 has them (quantize_q80() of its export.py, to the last bit): q[0..n), and a
+ * float32 for each `group` values, little endian, at any alignment. */
+bool quantize_groups(const float *x, int64_t n, int64_t group, int8_t *q, unsigned char *scales);
+
 #endif

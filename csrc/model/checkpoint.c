@@ -19,6 +19,10 @@ static const llama2c_kind llama2c_kinds[] = {
     [ROLE_CLASSIFIER] = LLAMA2C_CLASSIFIER,
 };
 
+llama2c_kind checkpoint_kind(role role) {
+  return llama2c_kinds[role];
+}
+
 bool role_layered(role role) {
   return role != ROLE_EMBEDDING && role != ROLE_FINAL_NORM && role != ROLE_CLASSIFIER && role != ROLE_ROPE_FACTORS;
 }

@@ -63,6 +63,9 @@ llama2_status checkpoint_open_file(checkpoint *c, const char *path);
 /* Whether there is a tensor of a role. A layer has what the others have. The classifier: one of its own. */
 bool checkpoint_has(const checkpoint *c, role role);
 
+/* What a llama2.c checkpoint calls a role, for those that it can have: ROLE_EMBEDDING to ROLE_CLASSIFIER. */
+llama2c_kind checkpoint_kind(role role);
+
 /* Of a type that tensor_values() takes, and of the role's shape. layer is 0 for roles outside the layers. The
  * checkpoint has the role, or it is the classifier. */
 tensor checkpoint_tensor(const checkpoint *c, role role, int32_t layer);

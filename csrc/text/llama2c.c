@@ -1,8 +1,10 @@
-/* text/llama2c: reading llama2.c's tokenizer.bin. */
+/* text/llama2c: reading and writing llama2.c's tokenizer.bin (tokenizer.py of karpathy/llama2.c is its document). */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/half.h"
 #include "base/memory.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"
@@ -125,5 +127,77 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
   RETURN_IF_FAILED(tokenizer_bin_open(&b, path, vocab_size));
   llama2_status status = tokenizer_build(&b.vocabulary, tokenizer);
   tokenizer_bin_close(&b);
+  return status;
+}
+
+/* Writing one. */
+
+/* What such a file cannot say; NULL: nothing. */
+static const char *beyond(const llama2_tokenizer *t) {
+  if (t->words != WORDS_NONE) return "merges within words of bytes";
+  if (t->ranked) return "merges by rank";
+  if (t->normal) return "normalisation form C";
+  if (!t->add_space || t->space != SPACE_EACH) return "another rule of where a space goes before a text";
+  if (t->split_spaces || t->whole_words) return "another rule of what a word is";
+  if (t->unknown != UNKNOWN || t->bos != BOS || t->eos != EOS)
+    return "other ids than 0, 1 and 2 of <unk>, <s> and </s>";
+  return NULL;
+}
+
+static size_t put(unsigned char *out, size_t n, const void *bytes, size_t length) {
+  if (out) memcpy(out + n, bytes, length);
+  return n + length;
+}
+
+static size_t put_u32(unsigned char *out, size_t n, uint32_t value) {
+  unsigned char bytes[4];
+  for (int i = 0; i < 4; i++) bytes[i] = (unsigned char)(value >> 8 * i);
+  return put(out, n, bytes, 4);
+}
+
+static size_t put_entry(unsigned char *out, size_t n, const llama2_tokenizer *t, int32_t id) {
+  const piece *p = &t->pieces[id];
+  const char *around = id == BOS || id == EOS ? "\n" : "";
+  char byte[8];
+  text_span text = {p->text, (size_t)p->length};
+  if (p->byte >= 0) text = (text_span){byte, (size_t)snprintf(byte, sizeof byte, "<0x%02X>", (unsigned)p->byte)};
+  n = put_u32(out, n, half_f32_bits(p->score));
+  n = put_u32(out, n, (uint32_t)(text.length + 2 * strlen(around)));
+  n = put(out, n, around, strlen(around));
+  n = put(out, n, text.text, text.length);
+  return put(out, n, around, strlen(around));
+}
+
+/* Returns the bytes; out: NULL, or room for them. */
+static size_t put_all(unsigned char *out, const llama2_tokenizer *t) {
+  size_t n = 4, longest = 0;
+  for (int32_t id = 0; id < t->vocab_size; id++) {
+    size_t entry = put_entry(out, n, t, id) - n;
+    if (entry - ENTRY_HEADER > longest) longest = entry - ENTRY_HEADER;
+    n += entry;
+  }
+  put_u32(out, 0, (uint32_t)longest);
+  return n;
+}
+
+llama2_status tokenizer_write(const llama2_tokenizer *t, const char *path, bool replace) {
+  const char *what = beyond(t);
+  if (what)
+    return status_fail(LLAMA2_ERR_TOKENIZER, "%s: the tokenizer has %s, which a tokenizer.bin cannot say", path, what);
+  size_t n = put_all(NULL, t);
+  unsigned char *data = mem_new(n, 1);
+  file_out f;
+  if (!data)
+    return status_fail_sized(LLAMA2_ERR_MEMORY, n, mem_available(), "%s: no memory for its %zu bytes", path, n);
+  put_all(data, t);
+  llama2_status status = file_out_open(&f, path, n, replace);
+  if (status == LLAMA2_OK) {
+    status = file_out_write(&f, data, n);
+    if (status == LLAMA2_OK)
+      status = file_out_end(&f);
+    else
+      file_out_discard(&f);
+  }
+  mem_free(data);
   return status;
 }

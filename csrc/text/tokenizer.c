@@ -190,6 +190,7 @@ static void copy_pieces(llama2_tokenizer *t, const vocabulary *v) {
     piece *p = &t->pieces[id];
     p->text = end;
     p->rank = rank_of(from->score);
+    p->score = from->score;
     p->kind = (int16_t)(id == t->bos || id == t->eos ? PIECE_CONTROL : from->kind);
     p->byte = p->kind == PIECE_BYTE ? byte_of(from->text) : -1;
     if (t->words == WORDS_NONE && !t->plain) {

@@ -15,6 +15,7 @@ typedef struct piece {
   const char *text; /* not NUL-terminated; in plain bytes, spaces as spaces */
   int32_t length;
   int32_t rank; /* SentencePiece: pieces of lower rank are merged first */
+  float score;  /* as the file has it */
   int16_t byte; /* the byte that "<0xHH>" stands for, or -1 */
   int16_t kind; /* piece_kind */
 } piece;
@@ -73,6 +74,7 @@ llama2_status tokenizer_load(const char *path, int32_t vocab_size, llama2_tokeni
 /* Counts the tokens of a file, up to one more than `most`, without keeping anything. Errors: IO, TOKENIZER. */
 llama2_status tokenizer_count(const char *path, int32_t most, int32_t *count);
 llama2_status tokenizer_find(const char *checkpoint, int32_t vocab_size, char *path, size_t capacity);
+llama2_status tokenizer_write(const llama2_tokenizer *t, const char *path, bool replace);
 void tokenizer_free(llama2_tokenizer *t);
 
 /* special: control tokens that are written out in the text become tokens; user-defined ones always do.

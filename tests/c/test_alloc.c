@@ -149,11 +149,12 @@ static int count_tensor(void *context, const llama2_quantized *tensor) {
   return 0;
 }
 
-static llama2_status try_quantize(const char *path, const char *out, const char *named) {
+static llama2_status try_quantize(const char *path, const char *out, const char *named, int32_t version) {
   llama2_quantize_options options = llama2_quantize_defaults();
   llama2_quantize_result result = {0};
   int tensors = 0;
   options.tokenizer = named;
+  options.llama2c = version;
   options.threads = 2;
   options.tensor = count_tensor;
   options.tensor_context = &tensors;
@@ -167,13 +168,28 @@ static llama2_status try_quantize(const char *path, const char *out, const char 
 static llama2_status try_quantize_llama2c(void) {
   char out[300];
   snprintf(out, sizeof out, "%s.gguf", model_v2);
-  return try_quantize(model_v2, out, tokenizer_file);
+  return try_quantize(model_v2, out, tokenizer_file, -1);
 }
 
 static llama2_status try_quantize_gguf(void) {
   char out[300];
   snprintf(out, sizeof out, "%s.new", model_gguf);
-  return try_quantize(model_gguf, out, NULL);
+  return try_quantize(model_gguf, out, NULL, -1);
+}
+
+static llama2_status try_export(void) {
+  char out[300];
+  snprintf(out, sizeof out, "%s.new", model_gguf);
+  llama2_status status = try_quantize(model_gguf, out, NULL, 0);
+  return status == LLAMA2_OK ? try_quantize(model_gguf, out, NULL, 2) : status;
+}
+
+static llama2_status try_write_tokenizer(void) {
+  char out[300];
+  snprintf(out, sizeof out, "%s.new", tokenizer_file);
+  llama2_status status = llama2_tokenizer_write(tokenizer, out, 0);
+  CHECK(remove(out) == (status == LLAMA2_OK ? 0 : -1));
+  return status;
 }
 
 static llama2_status try_file(void) {
@@ -199,6 +215,8 @@ int main(void) {
       {"encode",            try_encode,            3},
       {"quantise",          try_quantize_llama2c,  8},
       {"quantise GGUF",     try_quantize_gguf,     8},
+      {"export",            try_export,            8},
+      {"write a tokenizer", try_write_tokenizer,   2},
       {"file",              try_file,              4},
   };
   write_model(model_v0, false);
