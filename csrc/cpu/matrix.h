@@ -103,6 +103,20 @@ typedef struct act {
   float *sum_half;     /* as start_half */
 } act;
 
+/* The same rows from block `block` on, with rows as far apart as before. */
+static inline act act_from(const act *a, int64_t block) {
+  act from = *a;
+  int64_t group = a->group;
+  from.f += block * QBLOCK * (group == 1 ? 1 : ACT_GROUP);
+  from.q += block * QBLOCK * group;
+  from.d += block * group;
+  from.start += block * group;
+  from.sum += block * group;
+  from.start_half += 2 * block * group;
+  from.sum_half += 2 * block * group;
+  return from;
+}
+
 /* Sets the shape of a matrix that will hold (rows, cols) values of `dtype`; returns its bytes, or SIZE_BAD. */
 uint64_t matrix_shape(matrix *m, int32_t dtype, int64_t rows, int64_t cols);
 

@@ -169,13 +169,32 @@ static inline vi vi_start(int32_t start, int offset) {
 /* int16 cannot saturate: a pair's sum is at most 2 * 128 * 127 = 32512. */
 static inline __m256i vi_dot_half(__m256i acc, __m256i w, __m256i magnitude, __m256i x, int offset) {
   __m256i pairs = _mm256_maddubs_epi16(magnitude, offset < 128 ? x : _mm256_sign_epi8(x, w));
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  __asm__("" : "+x"(acc)); /* one sum after the other: put off and added in another order, they take more registers */
+  return acc;
 }
 static inline vi vi_dot(vi acc, vw w, const int8_t *x, int offset) {
   int32_t four;
   memcpy(&four, x, 4);
   __m256i v = _mm256_set1_epi32(four);
   return (vi){vi_dot_half(acc.a, w.a, w.magnitude_a, v, offset), vi_dot_half(acc.b, w.b, w.magnitude_b, v, offset)};
+}
+/* The same in int16, for codes alone and for as many groups as narrow_groups(); and such sums added to others. */
+static inline __m256i vi_dot_narrow_half(__m256i acc, __m256i w, __m256i x) {
+  acc = _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
+  __asm__("" : "+x"(acc));
+  return acc;
+}
+static inline vi vi_dot_narrow(vi acc, vw w, const int8_t *x) {
+  int32_t four;
+  memcpy(&four, x, 4);
+  __m256i v = _mm256_set1_epi32(four);
+  return (vi){vi_dot_narrow_half(acc.a, w.a, v), vi_dot_narrow_half(acc.b, w.b, v)};
+}
+static inline vi vi_widen(vi acc, vi narrow) {
+  __m256i ones = _mm256_set1_epi16(1);
+  return (vi){_mm256_add_epi32(acc.a, _mm256_madd_epi16(narrow.a, ones)),
+              _mm256_add_epi32(acc.b, _mm256_madd_epi16(narrow.b, ones))};
 }
 static inline vf vi_to_f32(vi x) {
   return vf_of_i32(x.a, x.b);
@@ -204,10 +223,12 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
   _mm256_storeu_si256((__m256i *)(p + 32), _mm256_xor_si256(b, flip));
 }
 
+#define NARROW_SUMS true
+
 #define TILE_SOLO 2
 #define TILE_ATTEND 4
 #define TILE_F32 1, 4
 #define TILE_Q8_PANELS 1
-#define TILE_Q8_ROWS 2
+#define TILE_Q8_ROWS 4
 
 #endif

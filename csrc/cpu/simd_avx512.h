@@ -166,6 +166,8 @@ static inline void vf_store_quads(uint8_t *p, const vf v[4]) {
   _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80)));
 }
 
+#define EXPAND_MAGIC true
+
 #define TILE_SOLO 4
 #define TILE_ATTEND 16
 #define TILE_F32 2, 8

@@ -1,10 +1,15 @@
 /* cpu/stages: the seven stages, but attend, which is in cpu/attend. Each is called by all workers of a step with the
  * same arguments; what is inside team_for() is shared out among them. */
-#include "cpu/experts.h"
-#include "cpu/rope.h"
 #include "cpu/stages.h"
 
+#include "base/checked.h"
+#include "cpu/experts.h"
+#include "cpu/rope.h"
+
 /* Activations. */
+
+#define PREPARE_BLOCKS 8 /* blocks of all rows that a worker takes at a time */
+#define PREPARE_TWICE 16 /* rows, at most, whose norms all workers compute */
 
 void prepare_forms(prepare_job *j, const matrix *const *matrices, int n_matrices) {
   for (int i = 0; i < n_matrices; i++) {
@@ -14,7 +19,9 @@ void prepare_forms(prepare_job *j, const matrix *const *matrices, int n_matrices
   }
 }
 
-void prepare_row(const worker *w, const prepare_job *j, int64_t from, int64_t to) {
+/* n values from column `first` on; out: where such a part of a row goes. */
+static void prepare_values(const worker *w, const prepare_job *j, const act *out, int64_t from, int64_t to,
+                           int64_t first, int64_t n) {
   const kernels *k = j->state->weights->kernels;
   const float *x = j->x + from * j->ld;
   if (j->norm) {
@@ -23,13 +30,44 @@ void prepare_row(const worker *w, const prepare_job *j, int64_t from, int64_t to
     k->rmsnorm(normed, x, j->norm, j->n, j->state->weights->config.norm_eps);
     x = normed;
   }
-  if (j->floats) k->place(&j->out, to, x, j->ld);
-  if (j->integers) k->quantize(&j->out, to, x, j->ld);
+  if (j->floats) k->place(out, to, x + first, n);
+  if (j->integers) k->quantize(out, to, x + first, n);
 }
 
-static void prepare_rows(worker *w, void *context, int64_t begin, int64_t end) {
+void prepare_row(const worker *w, const prepare_job *j, int64_t from, int64_t to) {
+  prepare_values(w, j, &j->out, from, to, 0, j->ld);
+}
+
+/* Rows [row, row_end), of which blocks [block, block_end). */
+static void prepare_part(const worker *w, const prepare_job *j, int64_t row, int64_t row_end, int64_t block,
+                         int64_t block_end) {
+  act out = act_from(&j->out, block);
+  for (int64_t i = row; i < row_end; i++)
+    prepare_values(w, j, &out, j->index ? j->index[i] : i, i, block * QBLOCK, (block_end - block) * QBLOCK);
+}
+
+static void prepare_blocks(worker *w, void *context, int64_t begin, int64_t end) {
   const prepare_job *j = context;
-  for (int64_t i = begin; i < end; i++) prepare_row(w, j, j->index ? j->index[i] : i, i);
+  prepare_part(w, j, 0, j->n_rows, begin, end);
+}
+
+static void prepare_groups(worker *w, void *context, int64_t begin, int64_t end) {
+  const prepare_job *j = context;
+  int64_t group = j->out.group, last = end * group < j->n_rows ? end * group : j->n_rows;
+  prepare_part(w, j, begin * group, last, 0, j->ld / QBLOCK);
+}
+
+/* Cuts several rows so that no two workers write to the same lines of memory, as rows of a group lie interleaved: into
+ * groups, or into blocks of all rows, most of which a worker wrote itself. A norm wants whole rows, so that each worker
+ * computes all of them; that is cheaper than to wait for one that has all to do. */
+static void prepare_rows(worker *w, prepare_job *j) {
+  int64_t blocks = j->ld / QBLOCK, groups = ceil_div(j->n_rows, j->out.group);
+  if (!j->norm)
+    team_for(w, blocks, PREPARE_BLOCKS, prepare_blocks, j);
+  else if (groups < w->n && j->n_rows <= PREPARE_TWICE)
+    team_for(w, blocks, ceil_div(blocks, w->n), prepare_blocks, j);
+  else
+    team_for(w, groups, 1, prepare_groups, j);
 }
 
 act act_of_rows(const cpu_state *s, act room, int64_t n_rows, int64_t ld) {
@@ -46,13 +84,13 @@ act act_of_rows(const cpu_state *s, act room, int64_t n_rows, int64_t ld) {
 static act prepare(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const float *norm, const int32_t *index,
                    int64_t n_rows, const matrix *const *matrices, int n_matrices, int64_t units) {
   cpu_state *s = lane->state;
-  prepare_job job = {.state = s, .x = x, .ld = ld, .norm = norm, .n = n, .index = index};
+  prepare_job job = {.state = s, .x = x, .ld = ld, .norm = norm, .n = n, .index = index, .n_rows = n_rows};
   job.out = act_of_rows(s, n_rows == 1 ? s->scratch[lane->worker->id].solo : s->shared, n_rows, ld);
   prepare_forms(&job, matrices, n_matrices);
   if (n_rows > 1)
-    team_for(lane->worker, n_rows, ACT_TILE_GROUP, prepare_rows, &job);
+    prepare_rows(lane->worker, &job);
   else if (!team_over(lane->worker, units))
-    prepare_rows(lane->worker, &job, 0, 1);
+    prepare_part(lane->worker, &job, 0, 1, 0, ld / QBLOCK);
   return job.out;
 }
 

@@ -12,6 +12,7 @@ typedef struct prepare_job {
   const float *norm;     /* NULL: as it is */
   int64_t n;             /* values of a row that are not padding */
   const int32_t *index;  /* NULL, or which row of x is row i */
+  int64_t n_rows;        /* where all workers share them */
   bool floats, integers; /* which forms are read */
   act out;
 } prepare_job;
