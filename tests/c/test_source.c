@@ -360,7 +360,7 @@ static void test_lies(void) {
       {"llama.block_count",  "the key llama.block_count is there twice", LAYERS},
       {"general.alignment",  "general.alignment is 48",                  48    },
       {"general.alignment",  "expected a multiple of the alignment",     4096  },
-      {"llama.expert_count", "a mixture of experts",                     8     },
+      {"llama.expert_count", "llama.expert_used_count is missing",       8     },
       {"",                   "its name has 0 bytes",                     0     },
   };
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
