@@ -15,7 +15,7 @@ from typing import Any
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 SOURCES = (
     *sorted(CSRC.glob("text/*.c")),
-    *(CSRC / "base" / f"{name}.c" for name in ("cgroup", "file", "hash", "memory", "status")),
+    *(CSRC / "base" / f"{name}.c" for name in ("cgroup", "file", "file_out", "hash", "memory", "status")),
 )
 NONE = 0xFFFFFFFF
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
