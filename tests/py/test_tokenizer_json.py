@@ -111,7 +111,7 @@ def test_text_that_is_not_to_be_control_tokens(form: str, pair: Callable[[str], 
     peer = peer_of(written(form))
     peer.encode_special_tokens = True
 
-    # The library finds a word that is a token among control tokens and bytes too: text could then become one, asked or not.
+    # The library finds a word that is a token among control tokens and bytes too: text could become one, asked or not.
     bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
     known = [mark for mark in (*MARKS, "<unk>", *bytes_) if form == "whole" and mark in peer.get_vocab(False)]
 
