@@ -150,7 +150,7 @@ $(PEERS_VENV)/ready: pyproject.toml
 	@$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group peers
 	@touch $@
 
-test-peers: $(PEERS_VENV)/ready $(VENV)/ready ## Beside torch, transformers and tiktoken: files that they write, and logits
+test-peers: $(PEERS_VENV)/ready $(VENV)/ready ## Beside torch, transformers, peft and tiktoken: files that they write, and logits
 	$(PEERS_VENV)/bin/python -m pytest tests/peers
 
 check: $(VENV)/ready ## Formatting, lint, types, and builds without a warning by gcc and clang

@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "cpu/kernels.h"
 #include "cpu/limits.h"
+#include "engine/adapter.h"
 #include "engine/model.h"
 #include "engine/export.h"
 #include "engine/quantize.h"
@@ -214,6 +215,27 @@ llama2_status llama2_source_tokenizer(const llama2_source *source, int32_t vocab
   return tokenizer_file_of(source, vocab_size, tokenizer);
 }
 
+/* Adapters. */
+
+llama2_status llama2_adapter_load(const llama2_model *model, const char *path, llama2_adapter **adapter) {
+  assert(model && path && adapter);
+  return adapter_load(model, path, NULL, adapter);
+}
+
+llama2_status llama2_source_adapter(const llama2_source *source, const llama2_model *model, llama2_adapter **adapter) {
+  assert(source && model && adapter);
+  return adapter_load(model, source->name, source, adapter);
+}
+
+void llama2_adapter_free(llama2_adapter *adapter) {
+  adapter_free(adapter);
+}
+
+llama2_adapter_info llama2_adapter_describe(const llama2_adapter *adapter) {
+  assert(adapter);
+  return adapter->info;
+}
+
 /* Sessions. */
 
 llama2_status llama2_session_new(const llama2_model *model, const llama2_session_options *options,
@@ -243,6 +265,14 @@ llama2_status llama2_session_truncate(llama2_session *session, int32_t length) {
                        session->sequence.length);
   session_truncate(session, length);
   return LLAMA2_OK;
+}
+
+llama2_status llama2_session_set_adapters(llama2_session *session, const llama2_adapted *adapters, int32_t n) {
+  assert(session && (adapters || n == 0));
+  if (session->sequence.length > 0)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens are computed already, expected none; truncate to 0 before",
+                       session->sequence.length);
+  return adapter_set_of(session->x.model, &session->x.limits, adapters, n, &session->adapters);
 }
 
 static llama2_status check_sampling(const llama2_sampling *sampling) {
@@ -372,6 +402,7 @@ static llama2_status check_request(const llama2_engine *engine, const llama2_req
 
 llama2_status llama2_engine_submit(llama2_engine *engine, const llama2_request *request, int64_t *id) {
   assert(engine && request && id && (request->stops || request->n_stops == 0));
+  assert(request->adapters || request->n_adapters == 0);
   RETURN_IF_FAILED(check_request(engine, request));
   if (request->n_prompt < 1)
     return status_fail(LLAMA2_ERR_ARGUMENT, "a prompt of %d tokens, expected at least 1", request->n_prompt);
@@ -411,19 +442,21 @@ llama2_engine_state llama2_engine_state_of(llama2_engine *engine) {
   return engine_state(engine);
 }
 
-llama2_status llama2_engine_save(llama2_engine *engine, const int32_t *tokens, int32_t n, const char *path,
-                                 int32_t replace, int32_t *pages) {
-  assert(engine && (tokens || n == 0) && path && pages);
+llama2_status llama2_engine_save(llama2_engine *engine, const int32_t *tokens, int32_t n,
+                                 const llama2_adapted *adapters, int32_t n_adapters, const char *path, int32_t replace,
+                                 int32_t *pages) {
+  assert(engine && (tokens || n == 0) && (adapters || n_adapters == 0) && path && pages);
   if (n < 0 || n > engine->options.session.context)
     return status_fail(LLAMA2_ERR_ARGUMENT, "%d tokens to save, expected 0 to %d, the context", n,
                        engine->options.session.context);
   RETURN_IF_FAILED(check_ids(engine->x.model, "session", tokens, n));
-  return engine_save(engine, tokens, n, path, replace != 0, pages);
+  return engine_save(engine, tokens, n, adapters, n_adapters, path, replace != 0, pages);
 }
 
-llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens, int32_t *n) {
-  assert(engine && path && tokens && n);
-  return engine_load(engine, path, tokens, n);
+llama2_status llama2_engine_load(llama2_engine *engine, const char *path, const llama2_adapted *adapters,
+                                 int32_t n_adapters, int32_t *tokens, int32_t *n) {
+  assert(engine && path && (adapters || n_adapters == 0) && tokens && n);
+  return engine_load(engine, path, adapters, n_adapters, tokens, n);
 }
 
 /* Tokenizers. */

@@ -141,6 +141,7 @@ typedef struct llama2_session_options {
                     * checkpoint of llama2.c's, as there, and else float16 */
   int64_t pool;    /* tokens that the sequences of an engine hold together, rounded up to pages of 16; 0: as many as the
                     * context; LLAMA2_POOL_MANY: the same, but at least 4096. A session holds its context */
+  int32_t ranks; /* that the adapters of one sequence may have together, each rounded up to a multiple of 16; 0: 256 */
 } llama2_session_options;
 
 /* What running a checkpoint takes, in bytes. */
@@ -372,6 +373,45 @@ LLAMA2_API llama2_status llama2_source_load(const llama2_source *source, const l
 LLAMA2_API llama2_status llama2_source_tokenizer(const llama2_source *source, int32_t vocab_size,
                                                  llama2_tokenizer **tokenizer);
 
+/* Adapters. */
+
+/* What a LoRA (Hu et al., 2021) adds to some of a model's matrices: to W x it adds scale * B (A x), with A (rank, columns) and
+ * B (rows, rank). It is made for one model, is immutable, and may be shared by sessions, engines and threads. The model
+ * stays as it is: each sequence says which adapters it has, and all are computed together. */
+typedef struct llama2_adapter llama2_adapter;
+
+#define LLAMA2_ADAPTERS_MOST 8 /* that a sequence may have at once */
+
+typedef struct llama2_adapter_info {
+  int32_t rank;     /* the greatest of its matrices' */
+  int32_t ranks;    /* the same, rounded up to a multiple of 16, as llama2_session_options counts it */
+  int32_t matrices; /* of the model that it adds to */
+  uint64_t parameters;
+  uint64_t bytes; /* in memory */
+} llama2_adapter_info;
+
+/* One of a sequence's adapters. What it adds is multiplied with `scale`, a finite number, besides its own factor. */
+typedef struct llama2_adapted {
+  const llama2_adapter *adapter;
+  float scale;
+} llama2_adapted;
+
+/* Reads an adapter from a GGUF file as llama.cpp has them (general.type "adapter", adapter.type "lora", tensors
+ * NAME.lora_a and NAME.lora_b for a tensor NAME, the factor adapter.lora.alpha / rank) or from a source that says the
+ * same. It may say in llama2py.lora.scale.NAME another factor, and in llama2py.lora.halves that queries and keys are split
+ * as Hugging Face's files have them. The matrices of attention and of the feed-forward layer and the classifier may be
+ * adapted; what else is there, and what does not fit the model, is refused. The model must outlive it. Safe on untrusted
+ * files. The caller owns *adapter and gives it back with llama2_adapter_free(). Errors: IO, FORMAT, ARGUMENT, MEMORY, which is
+ * decided before anything large is taken. */
+LLAMA2_API llama2_status llama2_adapter_load(const llama2_model *model, const char *path, llama2_adapter **adapter);
+LLAMA2_API llama2_status llama2_source_adapter(const llama2_source *source, const llama2_model *model,
+                                               llama2_adapter **adapter);
+
+/* NULL is allowed. Whatever has it must be freed, or have ended, before. */
+LLAMA2_API void llama2_adapter_free(llama2_adapter *adapter);
+
+LLAMA2_API llama2_adapter_info llama2_adapter_describe(const llama2_adapter *adapter);
+
 /* Sessions. */
 
 /* Makes an empty sequence. All its memory is reserved here; nothing is allocated while it computes. The model must
@@ -390,6 +430,12 @@ LLAMA2_API int32_t llama2_session_length(const llama2_session *session);
 
 /* Forgets all but the first `length` tokens (0: start anew). Errors: ARGUMENT, if there are fewer. */
 LLAMA2_API llama2_status llama2_session_truncate(llama2_session *session, int32_t length);
+
+/* Has a sequence that is empty computed with adapters[0..n), in that order, or with none. They are copied, and what they name
+ * must outlive the session or be replaced. Errors: ARGUMENT (also that there are tokens, that one is of another model, or
+ * that they have more ranks than the session has room for). */
+LLAMA2_API llama2_status llama2_session_set_adapters(llama2_session *session, const llama2_adapted *adapters,
+                                                     int32_t n);
 
 /* Appends tokens[0..n) and computes them, as many rows at once as the batch takes. n > 0.
  * logits: NULL, or room for n * vocab_size floats, row-major: row i is what the model expects after tokens[i]. The last
@@ -495,6 +541,9 @@ typedef struct llama2_request {
   int32_t drafts;    /* 1: the draft model guesses; 0: what followed the same tokens in the text so far */
   float *logits;     /* NULL, or room for n_prompt * vocab_size floats: what is expected after each token of the prompt.
                       * Must stay until the request is finished; then complete unless it was cancelled or failed */
+  const llama2_adapted *adapters; /* (n_adapters) that it is computed with, in that order; copied. What they name must
+                                   * stay until the request is finished. A draft model guesses without them */
+  int32_t n_adapters;
 } llama2_request;
 
 /* Takes a request in, and says by which number events will name it. Safe to call from any thread, also during a step.
@@ -502,8 +551,8 @@ typedef struct llama2_request {
  * the pool, which has nothing computed. */
 LLAMA2_API llama2_status llama2_engine_submit(llama2_engine *engine, const llama2_request *request, int64_t *id);
 
-/* Goes on from where a request is by now, as another: its tokens so far become the prompt, and share its pages. What the
- * fork says of prompt, score and logits is not looked at. Safe to call from any thread. Errors: ARGUMENT (also that there is no
+/* Goes on from where a request is by now, as another: its tokens so far become the prompt, and share its pages. It has the
+ * same adapters; what the fork says of these, and of prompt, score and logits, is not looked at. Safe to call from any thread. Errors: ARGUMENT (also that there is no
  * such request any more), MEMORY, CONTEXT. */
 LLAMA2_API llama2_status llama2_engine_fork(llama2_engine *engine, int64_t id, const llama2_request *fork,
                                             int64_t *fork_id);
@@ -569,16 +618,20 @@ typedef struct llama2_engine_state {
 /* As of the end of the last step. From any thread. */
 LLAMA2_API llama2_engine_state llama2_engine_state_of(llama2_engine *engine);
 
-/* Writes tokens[0..n) and their pages, as far as they are kept, to a file. It can be read by an engine with the same model, of the
- * same kind of keys and values, on any machine. replace: 1, or a file of that name is refused. *pages: how many were
- * written. Not during a step. Errors: ARGUMENT, IO, MEMORY. */
-LLAMA2_API llama2_status llama2_engine_save(llama2_engine *engine, const int32_t *tokens, int32_t n, const char *path,
+/* Writes tokens[0..n) and their pages, as far as they are kept of requests with these adapters, to a file. It can be read by an
+ * engine with the same model, of the same kind of keys and values, and with adapters that hold the same, on any machine.
+ * replace: 1, or a file of that name is refused. *pages: how many were written. Not during a step. Errors: ARGUMENT, IO,
+ * MEMORY. */
+LLAMA2_API llama2_status llama2_engine_save(llama2_engine *engine, const int32_t *tokens, int32_t n,
+                                            const llama2_adapted *adapters, int32_t n_adapters, const char *path,
                                             int32_t replace, int32_t *pages);
 
-/* Reads such a file: its pages are kept, as many as there is room for, so that requests that begin with its tokens find
- * them. tokens: room for as many ids as the engine's context has; *n: how many there are. Not during a step. Safe on untrusted files, but what is in it is what the model will believe to have read. Errors: IO, FORMAT (damaged, or of another model or
- * kind), CONTEXT, MEMORY. */
-LLAMA2_API llama2_status llama2_engine_load(llama2_engine *engine, const char *path, int32_t *tokens, int32_t *n);
+/* Reads such a file: its pages are kept, as many as there is room for, so that requests that begin with its tokens and have
+ * these adapters find them. tokens: room for as many ids as the engine's context has; *n: how many there are. Not during a
+ * step. Safe on untrusted files, but what is in it is what the model will believe to have read. Errors: IO, FORMAT
+ * (damaged, or of another model, kind or other adapters), ARGUMENT, CONTEXT, MEMORY. */
+LLAMA2_API llama2_status llama2_engine_load(llama2_engine *engine, const char *path, const llama2_adapted *adapters,
+                                            int32_t n_adapters, int32_t *tokens, int32_t *n);
 
 /* Tokenizers. */
 

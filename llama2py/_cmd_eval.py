@@ -11,7 +11,7 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any, BinaryIO
 
-from llama2py._terminal import CHECKPOINT, loading, progress_bar, table, write
+from llama2py._terminal import CHECKPOINT, add_lora, loading, progress_bar, table, write
 from llama2py.errors import FileError, FileMissingError, TextError
 from llama2py.info import describe
 from llama2py.llama import Llama
@@ -41,6 +41,7 @@ def register(command: Callable[..., argparse.ArgumentParser], add_sizes: Callabl
     kind.add_argument("--limit", type=int, metavar="N", help="tokens of the text that are used (all)")
     add_sizes(kind, batch=False, context=f"tokens of a window (the model's own context, at most {DEFAULT_CONTEXT:,})")
     kind.add_argument("-z", "--tokenizer", metavar="TOKENIZER", help="else the one of the checkpoint, or beside it")
+    add_lora(kind)
     kind.add_argument("--threads", type=int, metavar="N", help="threads that compute (the cores there are)")
     kind.add_argument("--json", action="store_true", help="print a JSON object")
 
@@ -87,7 +88,15 @@ def _score(args: argparse.Namespace, file: BinaryIO) -> int:
         context = min(describe(args.checkpoint).context, DEFAULT_CONTEXT)
     with loading(args.checkpoint) as progress:
         loaded = Llama(
-            args.checkpoint, args.tokenizer, args.quant, args.threads, context, kv=args.kv, pool=0, progress=progress
+            args.checkpoint,
+            args.tokenizer,
+            args.quant,
+            args.threads,
+            context,
+            kv=args.kv,
+            pool=0,
+            lora=args.lora,
+            progress=progress,
         )
     with loaded as llama:
         tokens = _tokens(llama, file, args.text, args.limit)

@@ -360,7 +360,12 @@ def _tokens(name: str, value: int) -> int:
 
 
 def _session_options(
-    context: int | None, batch: int | None, threads: int | None, kv: str | None, pool: int | None = None
+    context: int | None,
+    batch: int | None,
+    threads: int | None,
+    kv: str | None,
+    pool: int | None = None,
+    ranks: int | None = None,
 ) -> Any:
     if not isinstance(kv, str | None) or kv not in KV:
         raise errors.InvalidArgumentError(f"kv is {kv!r}; expected 'f32', 'f16', 'q8_0', or None for the checkpoint's")
@@ -370,6 +375,7 @@ def _session_options(
     options.threads = _option("threads", threads)
     options.kv = KV[kv]
     options.pool = lib.LLAMA2_POOL_MANY if pool is None else _tokens("pool", pool)
+    options.ranks = _option("ranks", ranks)
     return options
 
 
@@ -418,14 +424,15 @@ class Model:
         batch: int | None = None,
         kv: str | None = None,
         pool: int | None = None,
+        ranks: int | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        """context, batch, kv and pool: of what is to fit besides. progress: told bytes done and in all."""
+        """context, batch, kv, pool and ranks: of what is to fit besides. progress: told bytes done and in all."""
         options = _model_options(quantize, threads, isa)
         handle = ffi.new_handle(progress)
         options[0].progress, options[0].progress_context = lib.llama2py_progress, handle
         made = ffi.new("llama2_model **")
-        session = _session_options(context, batch, threads, kv, pool)
+        session = _session_options(context, batch, threads, kv, pool, ranks)
         if isinstance(path, Source):
             _check_computed(lib.llama2_source_load(path.handle, options[0], session, made), path.name)
         else:
@@ -445,6 +452,48 @@ class Model:
         return self._info
 
 
+# Adapters.
+
+ADAPTERS_MOST: int = lib.LLAMA2_ADAPTERS_MOST
+
+
+def _free_adapter(handle: Any, model: Model) -> None:
+    """As _free_session()."""
+    lib.llama2_adapter_free(handle)
+
+
+class Adapter:
+    """What a LoRA adds to a model. Whoever computes with it keeps it."""
+
+    def __init__(self, model: Model, path: StrPath | Source) -> None:
+        made = ffi.new("llama2_adapter **")
+        if isinstance(path, Source):
+            _check(lib.llama2_source_adapter(path.handle, model.handle, made), path.name)
+        else:
+            _check(lib.llama2_adapter_load(model.handle, _path(path), made), path)
+        self.handle = made[0]
+        self._free = weakref.finalize(self, _free_adapter, self.handle, model)
+        self._free.atexit = False
+        info = lib.llama2_adapter_describe(self.handle)
+        self.ranks, self.bytes = int(info.ranks), int(info.bytes)
+
+    def close(self) -> None:
+        """Frees it; nothing may be computing with it."""
+        self._free()
+        self.handle = ffi.NULL
+
+
+Adapted: TypeAlias = "Sequence[tuple[Adapter, float]]"
+
+
+def _adapted(adapters: Adapted) -> tuple[Any, int]:
+    """A llama2_adapted array, and how many it has."""
+    made = ffi.new("llama2_adapted[]", len(adapters))
+    for at, (adapter, scale) in zip(made, adapters, strict=True):
+        at.adapter, at.scale = adapter.handle, scale
+    return made, len(adapters)
+
+
 def _free_session(handle: Any, model: Model) -> None:
     """Holding the model until here is what makes it outlive its sessions, in whatever order the collector runs."""
     lib.llama2_session_free(handle)
@@ -462,6 +511,7 @@ class Session:
         self._free = weakref.finalize(self, _free_session, self.handle, model)
         self._free.atexit = False
         self._guard = threading.RLock()
+        self._adapters: Adapted = ()
         lib.llama2_session_set_poll(self.handle, lib.llama2py_poll, ffi.NULL)
         options = lib.llama2_session_describe(self.handle)
         self.context = int(options.context)
@@ -487,6 +537,11 @@ class Session:
 
     def truncate(self, length: int) -> None:
         _check(lib.llama2_session_truncate(self.handle, length))
+
+    def set_adapters(self, adapters: Adapted) -> None:
+        """What it is computed with from now on; it must be empty."""
+        _check(lib.llama2_session_set_adapters(self.handle, *_adapted(adapters)))
+        self._adapters = adapters
 
     def eval(self, tokens: list[int]) -> None:
         """Appends the tokens and computes them."""
@@ -582,6 +637,7 @@ class Asked:
     speculate: int = 0
     drafts: bool = False
     logits: npt.NDArray[np.float32] | None = None
+    adapters: Adapted = ()
 
 
 def _free_engine(handle: Any, models: tuple[Model, ...]) -> None:
@@ -608,9 +664,10 @@ class Engine:
         chunk: int | None,
         keep: bool,
         draft: Model | None,
+        ranks: int | None = None,
     ) -> None:
         options = ffi.new("llama2_engine_options *", lib.llama2_engine_defaults())
-        options.session = _session_options(context, batch, threads, kv, pool)[0]
+        options.session = _session_options(context, batch, threads, kv, pool, ranks)[0]
         options.sequences = _option("sequences", sequences)
         options.chunk = _option("chunk", chunk)
         options.keep = keep
@@ -642,6 +699,8 @@ class Engine:
         request.speculate, request.drafts = _int32("speculate", asked.speculate), asked.drafts
         if asked.logits is not None:
             request.logits = ffi.from_buffer("float[]", asked.logits, require_writable=True)
+        adapted, request.n_adapters = _adapted(asked.adapters)
+        request.adapters = adapted
         number = ffi.new("int64_t *")
         _check(lib.llama2_engine_submit(self.handle, request, number))
         return int(number[0])
@@ -666,17 +725,18 @@ class Engine:
         state = lib.llama2_engine_state_of(self.handle)
         return {name: int(getattr(state, name)) for name, _ in ffi.typeof("llama2_engine_state").fields}
 
-    def save(self, tokens: list[int], path: StrPath, replace: bool) -> int:
+    def save(self, tokens: list[int], adapters: Adapted, path: StrPath, replace: bool) -> int:
         """How many pages were written."""
         pages = ffi.new("int32_t *")
         ids = ffi.new("int32_t[]", tokens)
-        _check(lib.llama2_engine_save(self.handle, ids, len(tokens), _path(path), replace, pages), path)
+        adapted = _adapted(adapters)
+        _check(lib.llama2_engine_save(self.handle, ids, len(tokens), *adapted, _path(path), replace, pages), path)
         return int(pages[0])
 
-    def load(self, path: StrPath) -> list[int]:
+    def load(self, path: StrPath, adapters: Adapted) -> list[int]:
         """The tokens that were saved."""
         tokens, n = ffi.new("int32_t[]", self.context), ffi.new("int32_t *")
-        _check(lib.llama2_engine_load(self.handle, _path(path), tokens, n), path)
+        _check(lib.llama2_engine_load(self.handle, _path(path), *_adapted(adapters), tokens, n), path)
         ids: list[int] = ffi.unpack(tokens, n[0])
         return ids
 

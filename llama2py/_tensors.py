@@ -22,6 +22,7 @@ __all__ = [
     "cut",
     "llama3_factors",
     "rope_factors",
+    "same_numbers",
     "same_values",
     "shape_text",
     "yarn_ramp",
@@ -124,6 +125,22 @@ def cut(tensor: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
         Tensor(tensor.path, tensor.name, tensor.dtype, shape, tensor.data[at : at + size])
         for at in range(0, tensor.data.size, size)
     ]
+
+
+def _numbers(tensor: Tensor, first: int, n: int) -> npt.NDArray[np.float32]:
+    size = BYTES[tensor.dtype]
+    data = tensor.data[first * size : (first + n) * size]
+    if tensor.dtype == "BF16":
+        return (data.view("<u2").astype("<u4") << 16).view("<f4")
+    return data.view({"F32": "<f4", "F16": "<f2"}[tensor.dtype]).astype("<f4")
+
+
+def same_numbers(a: Tensor, b: Tensor) -> bool:
+    """Whether two have the same finite values, of whatever types of a model's."""
+    if a.shape != b.shape or not {a.dtype, b.dtype} <= {*_FLOATS}:
+        return False
+    steps = range(0, count(a.shape), _SAMPLE)
+    return all(np.array_equal(_numbers(a, first, _SAMPLE), _numbers(b, first, _SAMPLE)) for first in steps)
 
 
 def llama3_factors(

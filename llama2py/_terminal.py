@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from llama2py.lora import parse
+
 __all__ = [
     "CHECKPOINT",
     "StreamError",
     "UsageError",
     "add_checkpoint",
+    "add_lora",
     "loading",
     "plain",
     "progress_bar",
@@ -38,6 +41,18 @@ class StreamError(Exception):
 def add_checkpoint(parser: argparse.ArgumentParser, what: str = CHECKPOINT) -> None:
     """The checkpoint of a command that does with the model in the box where none is named; main() puts it in."""
     parser.add_argument("checkpoint", metavar="FILE", nargs="?", help=f"{what} (the model in the box)")
+
+
+def add_lora(parser: argparse.ArgumentParser) -> None:
+    """The adapters of a command that computes texts: args.lora."""
+    parser.add_argument(
+        "--lora",
+        action="append",
+        type=parse,
+        default=[],
+        metavar="DIR[:SCALE]",
+        help="a LoRA adapter, of PEFT's or a GGUF file, and what it is scaled by (1); again for another",
+    )
 
 
 def write(text: str) -> None:

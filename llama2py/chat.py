@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from llama2py import _core
 from llama2py.errors import ContextOverflowError
 from llama2py.llama import Llama
+from llama2py.lora import Adapters
 from llama2py.stream import Request, Stream
 
 __all__ = ["Chat"]
@@ -20,8 +21,18 @@ class Chat:
     draws, decode_seconds: what was drawn so far, after the first token of each answer.
     """
 
-    def __init__(self, llama: Llama, temperature: float, top_p: float, seed: int, steps: int) -> None:
+    def __init__(
+        self,
+        llama: Llama,
+        temperature: float,
+        top_p: float,
+        seed: int,
+        steps: int,
+        lora: Adapters | None = None,
+    ) -> None:
+        """lora: as in Llama.generate()."""
         self._llama = llama
+        self._adapters = llama._adapted(lora)
         self._said: list[int] = []
         self._sampling = _core.Sampling(temperature, top_p, seed)
         self._random = temperature > 0
@@ -50,7 +61,9 @@ class Chat:
         self.prompt_tokens += len(tokens)
         self.left -= len(tokens)
         self._said += tokens
-        asked = _core.Asked(self._said, self.left + 1, self._sampling, self._llama.tokenizer.eos_ids)
+        asked = _core.Asked(
+            self._said, self.left + 1, self._sampling, self._llama.tokenizer.eos_ids, adapters=self._adapters
+        )
         draws = 0
         with Stream(self._llama, Request(asked, 0, [], False, None)) as stream:
             for chunk in stream:

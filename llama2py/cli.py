@@ -17,7 +17,18 @@ from typing import Any, NoReturn
 
 from llama2py import _cmd_bench, _cmd_convert, _cmd_eval, _cmd_info, _cmd_pull, _cmd_quantize, _core
 from llama2py._signals import tidy_end
-from llama2py._terminal import StreamError, UsageError, add_checkpoint, loading, plain, size, table, tell, write
+from llama2py._terminal import (
+    StreamError,
+    UsageError,
+    add_checkpoint,
+    add_lora,
+    loading,
+    plain,
+    size,
+    table,
+    tell,
+    write,
+)
 from llama2py.box import model_in_the_box
 from llama2py.chat import Chat
 from llama2py.errors import ContextOverflowError, InvalidArgumentError, Llama2Error
@@ -107,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--isa", choices=_core.ISAS, help="instruction set (the fastest there is)")
     _add_sizes(run, batch=False)
     run.add_argument("--speculate", type=int, default=0, metavar="N", help="guess N tokens ahead; the text stays (0)")
+    add_lora(run)
     run.add_argument("--draft", metavar="FILE", help="a smaller model that guesses, instead of the text so far")
     run.add_argument("--json", action="store_true", help="print one JSON object when done, instead of the text")
 
@@ -197,6 +209,7 @@ def _run(args: argparse.Namespace) -> int:
             kv=args.kv,
             pool=0,
             draft=args.draft,
+            lora=args.lora,
             progress=progress,
         )
     with loaded as llama:

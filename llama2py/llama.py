@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from llama2py import _core, hub, sources
+from llama2py import _core, hub, lora, sources
 from llama2py._core import StrPath
 from llama2py._engine import Engine
 from llama2py._terminal import progress_bar
@@ -31,6 +31,7 @@ from llama2py.errors import (
     TokenizerError,
 )
 from llama2py.info import EngineState, ModelInfo
+from llama2py.lora import Adapters, adapters_of
 from llama2py.result import Chunk, Result
 from llama2py.session import Session
 from llama2py.stream import Request, Stream, Told
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 Prompt: TypeAlias = "str | bytes | bytearray | memoryview | Sequence[int]"
 Prompts: TypeAlias = "Sequence[str] | Sequence[bytes] | Sequence[Sequence[int]]"
 _MOST = 3e38  # close to what a float32 can hold
+_RANKS = 256  # what there is room for at least
 
 
 class Options(TypedDict, total=False):
@@ -59,6 +61,7 @@ class Options(TypedDict, total=False):
     priority: int
     speculate: int
     overflow: str
+    lora: Adapters | None
 
 
 # The child of a fork has the locks of threads that it does not have.
@@ -102,6 +105,10 @@ class Llama:
         again. Never changes a result.
     draft: a smaller checkpoint of the same vocabulary, or its path, that guesses what this one checks where
         `speculate` is asked for. Never changes a result.
+    lora: the path of a LoRA adapter (a folder of PEFT's, or a GGUF file), or a path and a scale, (path, 0.5), or
+        several of either: what texts are computed with unless they ask for others. The model itself stays as it is.
+    ranks: what the ranks of one text's adapters may be together, each rounded up to a multiple of 16; None takes those
+        of `lora`, but at least 256.
     progress: called now and then while it loads, with the bytes that are done and the bytes in all.
 
     Any thread may call it, and any number at once: what they ask for is computed together, each as if it were alone.
@@ -124,16 +131,22 @@ class Llama:
         chunk: int | None = None,
         prefix_cache: bool = True,
         draft: StrPath | None = None,
+        lora: Adapters | None = None,
+        ranks: int | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
+        self._lora = adapters_of(lora)
         self._path = model_in_the_box() if path is None else os.fspath(sources.located(path))
         self._lock = threading.RLock()
         self._closed = False
         self._ended = False  # the interpreter is about to
         size: dict[str, Any] = {"context": context, "batch": batch, "threads": threads, "kv": kv, "pool": pool}
+        self._adapters: dict[str, _core.Adapter] = {}
         opened = sources.opened(self._path)
         load: dict[str, Any] = {"quantize": quantize, "threads": threads, "isa": isa}
-        self._model = _core.Model(opened, **load, context=context, batch=batch, kv=kv, pool=pool, progress=progress)
+        self._model = _core.Model(
+            opened, **load, context=context, batch=batch, kv=kv, pool=pool, ranks=ranks, progress=progress
+        )
         self._draft = None if draft is None else _core.Model(sources.opened(os.fspath(draft)), **load)
         self._info = ModelInfo(**self._model.describe())
         self._tokenizer: Tokenizer | None = None
@@ -150,7 +163,11 @@ class Llama:
             "chunk": chunk,
             "keep": bool(prefix_cache),
             "draft": self._draft,
+            "ranks": ranks,
         }
+        adapters = self._adapted(None)
+        if ranks is None and adapters:
+            self._engine_options["ranks"] = max(_RANKS, sum(adapter.ranks for adapter, _ in adapters))
         self._engine: Engine | None = None
         self._finalizers: list[weakref.finalize[Any, Llama]] = []
         core = self._computer().core
@@ -185,6 +202,11 @@ class Llama:
         if self._tokenizer is None:
             self._tokenizer = Tokenizer.find(self._path, self._info.vocab_size)
         return self._tokenizer
+
+    @property
+    def lora(self) -> tuple[tuple[str, float], ...]:
+        """The paths and scales of the adapters that texts are computed with unless they ask for others."""
+        return self._lora
 
     @property
     def closed(self) -> bool:
@@ -244,6 +266,9 @@ class Llama:
             draft model where there is one; 0 guesses none. Never changes a result.
         overflow: "length" ends the text where the context is full; "error" raises ContextOverflowError at once if the
             prompt and max_tokens are more than the context.
+        lora: the adapters that it is computed with, as in Llama(): a path, a path and a scale, or several of either,
+            which add in that order; None takes those of Llama(), () none. Each is read when it is first asked for, and
+            stays in memory until close().
         progress: for several prompts: whether a bar shows how far they are, on a terminal.
 
         Raises ContextOverflowError, before it computes anything, if a prompt is longer than the context.
@@ -330,14 +355,20 @@ class Llama:
 
     __call__ = generate
 
-    def session(self, prompt: Prompt = "") -> Session:
-        """A text that grows by what is said and what the model answers, and that can be saved, forked and cut."""
-        return Session(self, self._ids(prompt) if prompt else [])
+    def session(self, prompt: Prompt = "", lora: Adapters | None = None) -> Session:
+        """A text that grows by what is said and what the model answers, and that can be saved, forked and cut.
 
-    def load_session(self, path: StrPath) -> Session:
-        """One that was saved, by this model. Its tokens are not read again, as far as the pool has room for them."""
-        engine = self._computer()
-        return Session(self, engine.call(lambda: engine.core.load(path)))
+        lora: as in generate().
+        """
+        return Session(self, self._ids(prompt) if prompt else [], self._wanted(lora))
+
+    def load_session(self, path: StrPath, lora: Adapters | None = None) -> Session:
+        """One that was saved, by this model, with these adapters. Its tokens are not read again, as far as the pool has
+        room for them. lora: as in generate().
+        """
+        engine, wanted = self._computer(), self._wanted(lora)
+        adapters = self._adapted(wanted)
+        return Session(self, engine.call(lambda: engine.core.load(path, adapters)), wanted)
 
     def tokenize(
         self,
@@ -353,18 +384,20 @@ class Llama:
         """The text of these ids."""
         return self.tokenizer.decode(ids)
 
-    def logits(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
-        """What the model expects after each of these tokens: float32, (tokens, vocab_size)."""
+    def logits(self, tokens: Sequence[int], lora: Adapters | None = None) -> npt.NDArray[np.float32]:
+        """What the model expects after each of these tokens: float32, (tokens, vocab_size). lora: as in generate()."""
         ids = _core.token_ids(tokens)
         if not ids:
             raise InvalidArgumentError("there are no tokens; expected at least one")
         logits = np.empty((len(ids), self._info.vocab_size), dtype=np.float32)
-        self._read(_core.Asked(ids, 0, _core.Sampling(0.0, 1.0, 1), [], logits=logits))
+        self._read(_core.Asked(ids, 0, _core.Sampling(0.0, 1.0, 1), [], logits=logits, adapters=self._adapted(lora)))
         return logits
 
-    def score(self, tokens: Sequence[int], first: int = 1) -> npt.NDArray[np.float64]:
+    def score(self, tokens: Sequence[int], first: int = 1, lora: Adapters | None = None) -> npt.NDArray[np.float64]:
         """How likely the model finds tokens[first:]: the natural logarithm of each one's probability after all before
         it. float64, (len(tokens) - first,). What comes before is context only; the first token of all has none.
+
+        lora: as in generate().
         """
         ids = _core.token_ids(tokens)
         first = operator.index(first)
@@ -372,7 +405,7 @@ class Llama:
             raise InvalidArgumentError(f"first is {first}; expected 1 to {len(ids)}, the number of tokens")
         if first == len(ids):
             return np.empty(0)
-        asked = _core.Asked(ids, 0, _core.Sampling(0.0, 1.0, 1), [], score=first)
+        asked = _core.Asked(ids, 0, _core.Sampling(0.0, 1.0, 1), [], score=first, adapters=self._adapted(lora))
         return np.array([event.logprob for event in self._read(asked) if event.place >= 0 and not event.end])
 
     def _read(self, asked: _core.Asked) -> list[_core.Event]:
@@ -428,6 +461,7 @@ class Llama:
         priority: int = 0,
         speculate: int = 0,
         overflow: str = "length",
+        lora: Adapters | None = None,
     ) -> Request:
         self._check_open()
         ids = self._ids(prompt)
@@ -467,8 +501,29 @@ class Llama:
             score=1 if echo and logprobs is not None else 0,
             speculate=speculate,
             drafts=self._draft is not None,
+            adapters=self._adapted(lora),
         )
         return Request(asked, seed, stops, echo, tokenizer)
+
+    def _wanted(self, said: Adapters | None) -> tuple[tuple[str, float], ...]:
+        return self._lora if said is None else adapters_of(said)
+
+    def _adapted(self, said: Adapters | None) -> _core.Adapted:
+        """The adapters that are meant, in memory."""
+        wanted = self._wanted(said)
+        if not wanted:
+            return ()
+        if len(wanted) > _core.ADAPTERS_MOST:
+            raise InvalidArgumentError(f"lora has {len(wanted)} adapters; expected at most {_core.ADAPTERS_MOST}")
+        return [(self._adapter(path), scale) for path, scale in wanted]
+
+    def _adapter(self, path: str) -> _core.Adapter:
+        with self._lock:
+            self._check_open()
+            where = os.path.realpath(path)
+            if where not in self._adapters:
+                self._adapters[where] = _core.Adapter(self._model, lora.open_adapter(path, self._info, self._path))
+            return self._adapters[where]
 
     def _tokenizer_for(self, prompt: Prompt) -> Tokenizer | None:
         """None where there is none and the prompt is tokens: then so is what comes out."""
@@ -497,6 +552,8 @@ class Llama:
         if engine is not None:
             engine.close()
         else:
+            for adapter in self._adapters.values():
+                adapter.close()
             self._model.close()
 
     def __copy__(self) -> Llama:
@@ -524,12 +581,15 @@ class Llama:
             if self._engine is None:
                 core = _core.Engine(self._model, **self._engine_options)
                 models = [self._model] if self._draft is None else [self._model, self._draft]
+                adapters = self._adapters
 
-                def close_models() -> None:
+                def close_all() -> None:
+                    for adapter in list(adapters.values()):
+                        adapter.close()
                     for model in models:
                         model.close()
 
-                self._engine = Engine(core, close_models)
+                self._engine = Engine(core, close_all)
                 # One that is dropped is closed, but not waited for: the collector may come on any thread.
                 finalizer = weakref.finalize(self, self._engine.close, 0.0)
                 finalizer.atexit = False
@@ -582,10 +642,11 @@ def generate(
     threads: int | None = None,
     context: int | None = None,
     stop: str | Sequence[str] | None = None,
+    lora: Adapters | None = None,
 ) -> Result:
     """Loads a checkpoint, continues a text, and frees it again. For more than one text, keep a Llama.
 
-    checkpoint: None takes the model in the box, as in generate(prompt="Once upon a time").
+    checkpoint: None takes the model in the box, as in generate(prompt="Once upon a time"). lora: as in Llama().
     """
-    with Llama(checkpoint, tokenizer, quantize, threads, context) as llama:
+    with Llama(checkpoint, tokenizer, quantize, threads, context, lora=lora) as llama:
         return llama.generate(prompt, max_tokens, temperature, top_p=top_p, seed=seed, stop=stop)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from llama2py import _core
 from llama2py._core import StrPath
 from llama2py.errors import InvalidArgumentError
+from llama2py.lora import Adapters
 from llama2py.result import Result
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ class Session:
     is computed again, to the same bits. One thread at a time may call it.
     """
 
-    def __init__(self, llama: Llama, tokens: Sequence[int]) -> None:
+    def __init__(self, llama: Llama, tokens: Sequence[int], lora: Adapters = ()) -> None:
+        """lora: the adapters that it is computed with, where a turn does not say others."""
         self._llama = llama
+        self._lora = lora
         self._tokens = list(tokens)
 
     @property
@@ -54,7 +57,7 @@ class Session:
             )
         else:
             new = _core.token_ids(prompt)
-        result = self._llama.generate(self._tokens + new, max_tokens, **options)
+        result = self._llama.generate(self._tokens + new, max_tokens, **{"lora": self._lora} | options)
         self._tokens += new + result.tokens
         return result
 
@@ -66,16 +69,16 @@ class Session:
 
     def fork(self) -> Session:
         """Another session that begins with all this one has."""
-        return Session(self._llama, self._tokens)
+        return Session(self._llama, self._tokens, self._lora)
 
     def save(self, path: StrPath, replace: bool = False) -> int:
         """Writes it to a file, for Llama.load_session(); returns how many tokens' keys and values are in it.
 
-        The file is for the same model with the same kind of keys and values (kv=), on any machine. replace: whether a
-        file of that name may be there.
+        The file is for the same model and adapters, with the same kind of keys and values (kv=), on any machine.
+        replace: whether a file of that name may be there.
         """
-        engine = self._llama._computer()
-        return engine.call(lambda: engine.core.save(self._tokens, path, replace)) * _core.PAGE
+        engine, adapters = self._llama._computer(), self._llama._adapted(self._lora)
+        return engine.call(lambda: engine.core.save(self._tokens, adapters, path, replace)) * _core.PAGE
 
     def __repr__(self) -> str:
         return f"Session({self._llama!r}, {len(self._tokens)} tokens)"

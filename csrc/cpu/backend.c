@@ -54,6 +54,9 @@ static void lay_out(cpu_state *s, const config *c) {
   TAKE(s->wanted, (uint64_t)l->logits);
   TAKE(s->tiles, rows);
   lay_out_runs(s, c);
+  TAKE(s->pieces, rows);
+  TAKE(s->head_pieces, (uint64_t)l->logits);
+  TAKE(s->low, size_mul(rows, STAGE_TARGETS * (uint64_t)l->ranks));
   TAKE(s->chances, (uint64_t)c->vocab_size);
   TAKE(s->nucleus, (uint64_t)c->vocab_size);
   for (int i = 0; i < l->threads; i++) {
@@ -117,6 +120,7 @@ static void run(void *state, const step *step, forward_fn *forward, const interr
   cpu_plan_attend(s, step);
   for (int32_t r = 0; r < step->n_rows; r++)
     if (step->rows[r].logits >= 0) s->wanted[step->rows[r].logits] = r;
+  cpu_plan_adapters(s, step);
   team_run(s->team, run_member, s, i->cancel, i->poll, i->context);
 }
 
@@ -153,6 +157,9 @@ const backend backend_cpu = {
     .prepare = cpu_prepare,
     .release = cpu_release,
     .fingerprint = cpu_fingerprint,
+    .prepare_adapter = cpu_prepare_adapter,
+    .release_adapter = cpu_release_adapter,
+    .adapter_fingerprint = cpu_adapter_fingerprint,
     .plan_state = plan_state,
     .open = open_state,
     .close = close_state,

@@ -56,6 +56,37 @@ typedef struct cpu_tile {
   int32_t first, n;
 } cpu_tile;
 
+/* The matrices that adapters may add to, those of one stage behind one another. */
+typedef enum cpu_target {
+  TARGET_Q,
+  TARGET_K,
+  TARGET_V,
+  TARGET_O,
+  TARGET_GATE,
+  TARGET_UP,
+  TARGET_DOWN,
+  TARGET_HEAD
+} cpu_target;
+
+#define STAGE_TARGETS 3 /* of one stage, at most */
+
+/* Rows that follow one another and have the same adapters. */
+typedef struct cpu_piece {
+  int32_t first, n;
+  const adapter_set *set;
+} cpu_piece;
+
+/* What adapters add to the products of a stage. */
+typedef struct cpu_adapted {
+  const cpu_piece *pieces; /* (n_pieces); none: nothing is added */
+  int32_t n_pieces;
+  const int32_t *index; /* NULL, or which row of the step is row i */
+  int32_t layer;
+  cpu_target target; /* the first of n_targets */
+  int32_t n_targets;
+  act in;
+} cpu_adapted;
+
 /* What a worker has for itself. */
 typedef struct cpu_scratch {
   act solo;    /* (1, the longest row) a step's only row, which each worker prepares for itself: cheaper than a wait */
@@ -106,6 +137,10 @@ typedef struct cpu_state {
   float *parts;              /* (runs, n_kv_heads, split_rows * queries of a head, attend_part()) */
   atomic_int *runs_done;     /* (split_rows, n_kv_heads) of each unit */
 
+  cpu_piece *pieces, *head_pieces; /* (rows), (slots) rows of the step that have adapters, and slots that do */
+  int32_t n_pieces, n_head_pieces, most_adapters;
+  float *low; /* (rows, STAGE_TARGETS * limits.ranks) what a stage's adapters make of its input: scale * (A x) */
+
   float *chances;   /* (vocab_size) for sampling */
   int32_t *nucleus; /* (vocab_size) */
 
@@ -124,6 +159,34 @@ llama2_status cpu_plan_weights(const checkpoint *c, const llama2_model_options *
 llama2_status cpu_prepare(const checkpoint *c, const llama2_model_options *options, void **weights);
 void cpu_release(void *weights);
 uint64_t cpu_fingerprint(const void *weights, uint64_t hash);
+
+/* A matrix to be, and the tensor that its rows come from. */
+typedef struct cpu_packing {
+  const matrix *target;
+  const kernels *kernels;
+  tensor tensor;
+  int64_t run, padded; /* runs of so many rows take up so many rows of the matrix */
+} cpu_packing;
+
+/* Sets the shape of a matrix that is to hold a tensor as `dtype`; returns its bytes. run: 0, or each so many rows begin with
+ * a panel of their own. */
+uint64_t cpu_packing_of(cpu_packing *p, matrix *m, const kernels *k, const tensor *t, int32_t dtype, int64_t run);
+/* A unit_fn, of panels. */
+void cpu_pack_panels(worker *w, void *packing, int64_t begin, int64_t end);
+
+llama2_status cpu_prepare_adapter(const void *weights, const adapter_file *file, void **adapter, uint64_t *bytes);
+void cpu_release_adapter(void *adapter);
+uint64_t cpu_adapter_fingerprint(const void *adapter, uint64_t hash);
+
+/* Finds which rows have adapters; before any worker is at it. */
+void cpu_plan_adapters(cpu_state *s, const step *step);
+/* Units of cpu_adapt(), a stage of its own: computes what cpu_add_adapted() reads, from a->in. */
+int64_t cpu_adapted_units(const cpu_state *s, const cpu_adapted *a);
+void cpu_adapt(cpu_lane *lane, const cpu_adapted *a);
+/* Adds what adapters make of rows [row, row + n_rows) to panels [panel, panel + n_panels) of target a->target + t; out is
+ * the address for (row, panel). */
+void cpu_add_adapted(const worker *w, const cpu_state *s, const cpu_adapted *a, int32_t t, int64_t panel,
+                     int64_t n_panels, int64_t row, int64_t n_rows, float *out, int64_t ld_out);
 
 llama2_status cpu_sample(void *state, int32_t slot, llama2_sampling *sampling, int32_t *token);
 llama2_status cpu_logprobs(void *state, int32_t slot, int32_t token, double *logprob, int32_t most, llama2_top *top,

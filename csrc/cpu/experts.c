@@ -166,7 +166,7 @@ static void each_expert(worker *w, const experts_job *j, int64_t begin, int64_t 
 static void up_expert(worker *w, const experts_job *j, int32_t e, int64_t panel, int64_t n) {
   cpu_state *s = j->state;
   act in = rows_of(s, e, s->sizes.ld_dim);
-  up_panels(w, s, j->layer, e * j->n_panels + panel, n, &in, s->experts.count[e],
+  up_panels(w, s, j->layer, NULL, e * j->n_panels + panel, n, &in, s->experts.count[e],
             s->h + s->experts.first[e] * s->sizes.ld_hidden + panel * LANES);
 }
 

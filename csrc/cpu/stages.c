@@ -104,6 +104,26 @@ int64_t bite_panels(const worker *w, int64_t n_panels) {
   return bite < 4 ? 4 : bite > BITE_PANELS ? BITE_PANELS : bite;
 }
 
+/* What adapters make of the input of n_targets products, for cpu_add_adapted(); x to n_rows as in prepare(). Steps in which
+ * no row has any do not stop here. */
+static cpu_adapted adapt(cpu_lane *lane, const float *x, int64_t ld, int64_t n, const float *norm, int32_t layer,
+                         cpu_target target, int32_t n_targets) {
+  cpu_state *s = lane->state;
+  bool head = target == TARGET_HEAD;
+  const matrix floats = {.dtype = LLAMA2_F32}, *const read = &floats;
+  cpu_adapted a = {.pieces = head ? s->head_pieces : s->pieces,
+                   .n_pieces = head ? s->n_head_pieces : s->n_pieces,
+                   .index = head ? s->wanted : NULL,
+                   .layer = layer,
+                   .target = target,
+                   .n_targets = n_targets};
+  if (a.n_pieces == 0) return a;
+  a.in = prepare(lane, x, ld, n, norm, a.index, head ? s->step->n_logits : s->step->n_rows, &read, 1,
+                 cpu_adapted_units(s, &a));
+  cpu_adapt(lane, &a);
+  return a;
+}
+
 /* A product whose outputs are used as they are. */
 
 typedef struct product_job {
@@ -115,6 +135,7 @@ typedef struct product_job {
   int64_t ld_out;
   bool add;
   const float *bias; /* (panels * LANES) added besides, or NULL */
+  cpu_adapted adapted;
 } product_job;
 
 static void add_to(float *x, const float *y, int64_t n) {
@@ -129,6 +150,7 @@ static void product_panels(worker *w, void *context, int64_t begin, int64_t end)
     multiply(w, j->state, j->matrix, begin, end - begin, &j->in, r, n, out, j->ld_out, j->add);
     for (int64_t i = 0; j->bias && i < n; i++)
       add_to(out + i * j->ld_out, j->bias + begin * LANES, (end - begin) * LANES);
+    cpu_add_adapted(w, j->state, &j->adapted, 0, begin, end - begin, r, n, out, j->ld_out);
   }
 }
 
@@ -159,6 +181,7 @@ typedef struct layer_job {
   const cpu_layer *layer;
   int32_t layer_index;
   act in;
+  cpu_adapted adapted;
 } layer_job;
 
 /* Takes one head of one row where it belongs. x: (head_pad) the head, which may be changed. */
@@ -197,9 +220,11 @@ static void qkv_heads(worker *w, void *context, int64_t begin, int64_t end) {
     int64_t n = s->step->n_rows - r < BLOCK_ROWS ? s->step->n_rows - r : BLOCK_ROWS;
     for (int64_t i = 0, first = 0; i < 3; first += heads[i++]) {
       int64_t from = begin > first ? begin : first, to = end < first + heads[i] ? end : first + heads[i];
-      if (from < to)
-        multiply(w, s, matrices[i], (from - first) * per_head, (to - from) * per_head, &j->in, r, n,
-                 tile + (from - begin) * pad, width, false);
+      if (from >= to) continue;
+      int64_t panel = (from - first) * per_head, n_panels = (to - from) * per_head;
+      float *out = tile + (from - begin) * pad;
+      multiply(w, s, matrices[i], panel, n_panels, &j->in, r, n, out, width, false);
+      cpu_add_adapted(w, s, &j->adapted, (int32_t)i, panel, n_panels, r, n, out, width);
     }
     for (int64_t i = 0; i < n; i++)
       for (int64_t head = begin; head < end; head++)
@@ -214,9 +239,9 @@ void cpu_qkv(void *lane, const step *step, int32_t layer) {
   const cpu_layer *weights = &s->weights->layers[layer];
   const matrix *const matrices[] = {&weights->wq, &weights->wk, &weights->wv};
   int64_t heads = (int64_t)c->n_heads + 2 * (int64_t)c->n_kv_heads, per_head = s->sizes.kv.head_pad / LANES;
-  layer_job job = {
-      s, weights, layer,
-      prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, matrices, 3, heads)};
+  layer_job job = {.state = s, .layer = weights, .layer_index = layer};
+  job.adapted = adapt(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, layer, TARGET_Q, 3);
+  job.in = prepare(l, s->x, s->sizes.ld_dim, c->dim, weights->attention_norm, NULL, step->n_rows, matrices, 3, heads);
   int64_t bite = bite_panels(l->worker, heads * per_head) / per_head;
   team_for(l->worker, heads, bite < 1 ? 1 : bite, qkv_heads, &job);
 }
@@ -226,18 +251,21 @@ void cpu_attn_out(void *lane, const step *step, int32_t layer) {
   cpu_state *s = l->state;
   const cpu_layer *weights = &s->weights->layers[layer];
   const matrix *m = &weights->wo;
+  cpu_adapted adapted = adapt(l, s->a, s->sizes.ld_heads, 0, NULL, layer, TARGET_O, 1);
   act in = prepare(l, s->a, s->sizes.ld_heads, 0, NULL, NULL, step->n_rows, &m, 1, m->n_panels);
-  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, weights->wo_bias});
+  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, weights->wo_bias, adapted});
 }
 
-void up_panels(worker *w, cpu_state *s, const cpu_layer *layer, int64_t panel, int64_t n_panels, const act *x,
-               int64_t n_rows, float *h) {
+void up_panels(worker *w, cpu_state *s, const cpu_layer *layer, const cpu_adapted *adapted, int64_t panel,
+               int64_t n_panels, const act *x, int64_t n_rows, float *h) {
   int64_t width = n_panels * LANES;
   float *gate = s->scratch[w->id].tile, *up = gate + width;
   for (int64_t r = 0; r < n_rows && !(r && team_stopped(w)); r += BLOCK_ROWS) {
     int64_t n = n_rows - r < BLOCK_ROWS ? n_rows - r : BLOCK_ROWS;
     multiply(w, s, &layer->w1, panel, n_panels, x, r, n, gate, 2 * width, false);
     multiply(w, s, &layer->w3, panel, n_panels, x, r, n, up, 2 * width, false);
+    for (int target = 0; adapted && target < 2; target++)
+      cpu_add_adapted(w, s, adapted, target, panel, n_panels, r, n, target ? up : gate, 2 * width);
     for (int64_t i = 0; i < n; i++)
       s->weights->kernels->silu_mul(h + (r + i) * s->sizes.ld_hidden, gate + i * 2 * width, up + i * 2 * width, width);
   }
@@ -246,7 +274,7 @@ void up_panels(worker *w, cpu_state *s, const cpu_layer *layer, int64_t panel, i
 static void ffn_up_panels(worker *w, void *context, int64_t begin, int64_t end) {
   layer_job *j = context;
   cpu_state *s = j->state;
-  up_panels(w, s, j->layer, begin, end - begin, &j->in, s->step->n_rows, s->h + begin * LANES);
+  up_panels(w, s, j->layer, &j->adapted, begin, end - begin, &j->in, s->step->n_rows, s->h + begin * LANES);
 }
 
 void cpu_ffn_up(void *lane, const step *step, int32_t layer) {
@@ -259,9 +287,10 @@ void cpu_ffn_up(void *lane, const step *step, int32_t layer) {
     return;
   }
   int64_t n_panels = weights->w1.n_panels;
-  layer_job job = {s, weights, layer,
-                   prepare(l, s->x, s->sizes.ld_dim, s->weights->config.dim, weights->ffn_norm, NULL, step->n_rows,
-                           matrices, 2, n_panels)};
+  int32_t dim = s->weights->config.dim;
+  layer_job job = {.state = s, .layer = weights, .layer_index = layer};
+  job.adapted = adapt(l, s->x, s->sizes.ld_dim, dim, weights->ffn_norm, layer, TARGET_GATE, 2);
+  job.in = prepare(l, s->x, s->sizes.ld_dim, dim, weights->ffn_norm, NULL, step->n_rows, matrices, 2, n_panels);
   team_for(l->worker, n_panels, bite_panels(l->worker, 2 * n_panels) / 2, ffn_up_panels, &job);
 }
 
@@ -274,8 +303,9 @@ void cpu_ffn_down(void *lane, const step *step, int32_t layer) {
     experts_down(l, step, weights);
     return;
   }
+  cpu_adapted adapted = adapt(l, s->h, s->sizes.ld_hidden, 0, NULL, layer, TARGET_DOWN, 1);
   act in = prepare(l, s->h, s->sizes.ld_hidden, 0, NULL, NULL, step->n_rows, &m, 1, m->n_panels);
-  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, NULL});
+  product(l, &(product_job){s, m, in, step->n_rows, s->x, s->sizes.ld_dim, true, NULL, adapted});
 }
 
 void cpu_head(void *lane, const step *step) {
@@ -284,7 +314,8 @@ void cpu_head(void *lane, const step *step) {
   const cpu_weights *w = s->weights;
   const matrix *m = &w->classifier;
   if (step->n_logits == 0) return;
+  cpu_adapted adapted = adapt(l, s->x, s->sizes.ld_dim, w->config.dim, w->final_norm, 0, TARGET_HEAD, 1);
   act in =
       prepare(l, s->x, s->sizes.ld_dim, w->config.dim, w->final_norm, s->wanted, step->n_logits, &m, 1, m->n_panels);
-  product(l, &(product_job){s, m, in, step->n_logits, s->logits, s->sizes.ld_vocab, false, NULL});
+  product(l, &(product_job){s, m, in, step->n_logits, s->logits, s->sizes.ld_vocab, false, NULL, adapted});
 }

@@ -34,8 +34,8 @@ void multiply(const worker *w, const cpu_state *s, const matrix *m, int64_t pane
 int64_t bite_panels(const worker *w, int64_t n_panels);
 
 /* h = silu(W1 x) * (W3 x) for all n_rows rows and panels [panel, panel + n_panels) of both, at most those of a bite; h is
- * the address for the first. */
-void up_panels(worker *w, cpu_state *s, const cpu_layer *layer, int64_t panel, int64_t n_panels, const act *x,
-               int64_t n_rows, float *h);
+ * the address for the first. adapted: NULL, or what is added to the two products of the step's rows. */
+void up_panels(worker *w, cpu_state *s, const cpu_layer *layer, const cpu_adapted *adapted, int64_t panel,
+               int64_t n_panels, const act *x, int64_t n_rows, float *h);
 
 #endif

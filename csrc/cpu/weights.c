@@ -19,24 +19,24 @@ cpu_sizes cpu_sizes_of(const config *c, int32_t kv) {
   return s;
 }
 
-/* A matrix to be, and the tensor that its rows come from. */
-typedef struct packing {
-  const matrix *target;
-  const cpu_weights *weights;
-  tensor tensor;
-  int64_t run, padded; /* runs of so many rows take up so many rows of the matrix */
-} packing;
+uint64_t cpu_packing_of(cpu_packing *p, matrix *m, const kernels *k, const tensor *t, int32_t dtype, int64_t run) {
+  *p = (cpu_packing){.target = m, .kernels = k, .tensor = *t, .run = run ? run : t->rows};
+  p->padded = round_up(p->run, LANES);
+  uint64_t bytes = matrix_shape(m, dtype, t->rows / p->run * p->padded, t->cols);
+  if (!run) m->rows = t->rows;
+  return bytes;
+}
 
-static void pack_panels(worker *w, void *context, int64_t begin, int64_t end) {
+void cpu_pack_panels(worker *w, void *packing, int64_t begin, int64_t end) {
   (void)w;
-  const packing *p = context;
+  const cpu_packing *p = packing;
   for (int64_t panel = begin; panel < end; panel++) {
     int64_t rows[LANES];
     for (int lane = 0; lane < LANES; lane++) {
       int64_t i = panel * LANES + lane, row = i / p->padded * p->run + i % p->padded;
       rows[lane] = i % p->padded < p->run && row < p->tensor.rows ? row : -1;
     }
-    matrix_pack(p->target, panel, &p->tensor, rows, p->weights->kernels->pack_q8_0);
+    matrix_pack(p->target, panel, &p->tensor, rows, p->kernels->pack_q8_0);
   }
 }
 
@@ -69,17 +69,15 @@ static int tell_progress(void *context) {
 
 /* Each run of `run` rows begins with a panel of its own. */
 static void build_matrix(builder *b, matrix *m, role role, int32_t layer, int64_t run) {
-  packing p = {.target = m, .weights = b->w, .tensor = checkpoint_tensor(b->c, role, layer)};
-  p.run = run ? run : p.tensor.rows;
-  p.padded = round_up(p.run, LANES);
-  if (p.tensor.bytes > b->largest) b->largest = p.tensor.bytes;
-  int32_t dtype = packed_dtype(&p.tensor, role == ROLE_ROUTER ? LLAMA2_KEEP : b->quantize);
-  uint64_t bytes = matrix_shape(m, dtype, p.tensor.rows / p.run * p.padded, p.tensor.cols);
-  if (!run) m->rows = p.tensor.rows;
+  cpu_packing p;
+  tensor t = checkpoint_tensor(b->c, role, layer);
+  if (t.bytes > b->largest) b->largest = t.bytes;
+  int32_t dtype = packed_dtype(&t, role == ROLE_ROUTER ? LLAMA2_KEEP : b->quantize);
+  uint64_t bytes = cpu_packing_of(&p, m, b->w->kernels, &t, dtype, run);
   m->data = arena_take(&b->w->arena, bytes);
   if (!m->data || atomic_load(&b->cancel)) return;
-  team_loop(b->team, m->n_panels, 8, pack_panels, &p, &b->cancel, b->progress ? tell_progress : NULL, b);
-  checkpoint_done(b->c, &p.tensor);
+  team_loop(b->team, m->n_panels, 8, cpu_pack_panels, &p, &b->cancel, b->progress ? tell_progress : NULL, b);
+  checkpoint_done(b->c, &t);
 }
 
 /* NULL where the model has none. */

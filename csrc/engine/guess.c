@@ -43,7 +43,8 @@ static bool draft_step(llama2_engine *e, int32_t n) {
     bool draws = from + rows == known;
     if (!draws) r->n_guessed = 0;
     for (int32_t i = 0; i < rows; i++)
-      d->rows[n_rows + i] = (row){r->tokens[from + i], from + i, draws && i == rows - 1 ? n_slots : -1, &r->draft};
+      d->rows[n_rows + i] =
+          (row){r->tokens[from + i], from + i, draws && i == rows - 1 ? n_slots : -1, &r->draft, NULL};
     r->first_row = n_rows;
     r->n_rows = rows;
     n_rows += rows;

@@ -3,6 +3,7 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "engine/adapter.h"
 
 #define MIB (1024.0 * 1024.0)
 
@@ -43,7 +44,12 @@ llama2_status session_options_resolve(const config *c, const llama2_session_opti
     return status_fail(LLAMA2_ERR_ARGUMENT,
                        "pool is %lld tokens, expected %d (a context, at least %d) or 0 (a context) to %d",
                        (long long)options->pool, LLAMA2_POOL_MANY, MANY_TOKENS, POOL_MOST);
+  if (options->ranks < 0 || options->ranks > RANKS_MOST)
+    return status_fail(LLAMA2_ERR_ARGUMENT, "ranks is %d, expected 0 (%d) to %d", options->ranks, RANKS_DEFAULT,
+                       RANKS_MOST);
   if (!resolved->context) resolved->context = c->context;
+  if (!resolved->ranks) resolved->ranks = RANKS_DEFAULT;
+  resolved->ranks = (int32_t)round_up(resolved->ranks, ADAPTER_RANKS);
   if (options->pool <= 0) resolved->pool = resolved->context;
   if (options->pool == LLAMA2_POOL_MANY && resolved->pool < MANY_TOKENS) resolved->pool = MANY_TOKENS;
   if (!resolved->batch) resolved->batch = DEFAULT_BATCH;
@@ -59,6 +65,7 @@ limits session_limits(const llama2_session_options *resolved) {
       .pages = kv_pages_for(resolved->pool),
       .threads = resolved->threads,
       .kv = resolved->kv,
+      .ranks = resolved->ranks,
   };
 }
 

@@ -26,6 +26,8 @@ llama2_status request_new(const llama2_engine *e, const llama2_request *asked, b
   int64_t n_most = fork ? longest : (int64_t)asked->n_prompt + asked->max_tokens;
   if (n_most > longest) n_most = longest;
   bool drafts = asked->speculate > 0 && asked->drafts;
+  adapter_set adapters = {0};
+  if (!fork) RETURN_IF_FAILED(adapter_set_of(e->x.model, &e->x.limits, asked->adapters, asked->n_adapters, &adapters));
   request counted;
   arena memory = {0};
   lay_out(&counted, &memory, n_most, asked->speculate, drafts);
@@ -46,6 +48,7 @@ llama2_status request_new(const llama2_engine *e, const llama2_request *asked, b
   r->logprobs = asked->logprobs || asked->top;
   r->speculate = r->guess = asked->speculate;
   r->drafts = drafts;
+  r->adapters = adapters;
   if (!fork) {
     r->n_prompt = r->n_tokens = asked->n_prompt;
     memcpy(r->tokens, asked->prompt, (size_t)asked->n_prompt * sizeof *r->tokens);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "engine/adapter.h"
 #include "engine/executor.h"
 
 typedef struct request request;
@@ -30,6 +31,7 @@ struct request {
   float *logits;
   int32_t copied; /* rows of logits that are filled */
 
+  adapter_set adapters;        /* that the model has, and the draft model has not */
   kv_sequence sequence, draft; /* the model's, and the draft model's */
   int32_t speculate, guess;    /* tokens to guess: at most, and now */
   bool drafts;
@@ -49,6 +51,7 @@ struct llama2_engine {
   request *all, *inbox, **inbox_end;
   int64_t last_id, known_id; /* known: the last that the step may take in */
   int32_t n_all;
+  adapter_roots roots;                   /* guarded by the lock */
   atomic_int n_cancelled;                /* since the lists were gone through */
   bool stepping, interrupted, computing; /* computing: the rows of those that run do not change */
 

@@ -34,6 +34,7 @@ static llama2_status resolve(const llama2_model *model, const llama2_engine_opti
 static limits draft_limits(const llama2_engine_options *resolved) {
   limits l = session_limits(&resolved->session);
   l.logits = resolved->sequences;
+  l.ranks = 0;
   return l;
 }
 
@@ -133,6 +134,7 @@ llama2_status engine_submit(llama2_engine *e, const llama2_request *asked, int64
   request *r;
   RETURN_IF_FAILED(request_new(e, asked, false, &r));
   pthread_mutex_lock(&e->lock);
+  kv_begin(&r->sequence, adapter_root(&e->roots, asked->adapters, asked->n_adapters));
   take_in(e, r);
   *id = r->id;
   pthread_mutex_unlock(&e->lock);
@@ -249,6 +251,8 @@ static void be_born(request *r) {
   r->n_prompt = r->n_tokens = r->scored = parent->n_tokens;
   if (n_most < r->n_most) r->n_most = (int32_t)n_most;
   memcpy(r->tokens, parent->tokens, (size_t)r->n_tokens * sizeof *r->tokens);
+  r->adapters = parent->adapters;
+  kv_begin(&r->sequence, parent->sequence.root);
   r->parent->n_forks--;
   r->parent = NULL;
 }
@@ -360,7 +364,7 @@ static bool awaits(const llama2_engine *e, const request *r, int32_t found) {
   int32_t most = skippable(r);
   for (const request *q = e->running; q; q = q->next) {
     int32_t length = q->sequence.length, common = 0;
-    if (q->n_tokens - length <= 1) continue;
+    if (q->n_tokens - length <= 1 || q->sequence.root != r->sequence.root) continue;
     while (common < most && common < q->n_tokens && q->tokens[common] == r->tokens[common]) common++;
     common = common / KV_PAGE * KV_PAGE;
     if (common > found && common > length) return true;
@@ -487,10 +491,12 @@ static int32_t lay_rows(llama2_engine *e, int32_t *n_slots) {
       paused = last == r;
       if (paused) n = 0;
     }
+    const adapter_set *adapters = r->adapters.n ? &r->adapters : NULL;
     r->first_row = n_rows;
     r->n_rows = n;
     for (int32_t i = 0; i < n; i++)
-      x->rows[n_rows++] = (row){r->tokens[first + i], first + i, wants(r, first + i) ? (*n_slots)++ : -1, &r->sequence};
+      x->rows[n_rows++] =
+          (row){r->tokens[first + i], first + i, wants(r, first + i) ? (*n_slots)++ : -1, &r->sequence, adapters};
     next = paused ? NULL : r->next; /* it was the last */
   }
   return n_rows;

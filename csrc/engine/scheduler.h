@@ -15,8 +15,9 @@ llama2_status engine_step(llama2_engine *e, double seconds, const llama2_event *
 llama2_engine_state engine_state(llama2_engine *e);
 
 /* engine/session_file. */
-llama2_status engine_save(llama2_engine *e, const int32_t *tokens, int32_t n, const char *path, bool replace,
-                          int32_t *pages);
-llama2_status engine_load(llama2_engine *e, const char *path, int32_t *tokens, int32_t *n);
+llama2_status engine_save(llama2_engine *e, const int32_t *tokens, int32_t n, const llama2_adapted *adapters,
+                          int32_t n_adapters, const char *path, bool replace, int32_t *pages);
+llama2_status engine_load(llama2_engine *e, const char *path, const llama2_adapted *adapters, int32_t n_adapters,
+                          int32_t *tokens, int32_t *n);
 
 #endif

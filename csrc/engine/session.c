@@ -44,9 +44,10 @@ static llama2_status session_step(llama2_session *s, const int32_t *tokens, int3
                         length + n)) /* the pool holds a whole context and the caller has checked that the tokens fit */
     return status_fail(LLAMA2_ERR_CONTEXT, "the KV pool is out of pages");
   int32_t slots = 0;
+  const adapter_set *adapters = s->adapters.n ? &s->adapters : NULL;
   for (int32_t i = 0; i < n; i++) {
     bool wanted = keep == KEEP_ALL || (keep == KEEP_LAST && i == n - 1) || (keep == KEEP_TARGETS && targets[i] >= 0);
-    s->x.rows[i] = (row){tokens[i], length + i, wanted ? slots++ : -1, &s->sequence};
+    s->x.rows[i] = (row){tokens[i], length + i, wanted ? slots++ : -1, &s->sequence, adapters};
   }
   if (!executor_run(&s->x, n, slots)) {
     s->last_slot = -1;

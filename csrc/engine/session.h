@@ -2,12 +2,14 @@
 #ifndef ENGINE_SESSION_H
 #define ENGINE_SESSION_H
 
+#include "engine/adapter.h"
 #include "engine/executor.h"
 
 struct llama2_session {
   llama2_session_options options; /* resolved */
   executor x;
   kv_sequence sequence;
+  adapter_set adapters;
   int32_t last_slot; /* slot of the logits after the last token, or -1 */
   int32_t pending;   /* token that was drawn and is not computed yet, or -1 */
 };

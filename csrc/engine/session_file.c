@@ -7,6 +7,7 @@
  *   uint64    bytes of a page of KV_PAGE tokens
  *   uint32    tokens
  *   uint32    pages, of the first tokens
+ *   uint64    of the adapters: all their numbers and scales; 0: there are none
  *   int32     the tokens
  *             the pages, as they lie in memory
  *   uint64    hash of all before it
@@ -29,6 +30,7 @@ typedef struct head {
   uint32_t version, kv;
   uint64_t model, page_bytes;
   uint32_t n_tokens, n_pages;
+  uint64_t adapters;
 } head;
 
 static uint64_t model_hash(const llama2_model *m) {
@@ -68,6 +70,7 @@ static llama2_status write_all(llama2_engine *e, writer *w, const head *h, const
   put(bytes + 24, h->page_bytes, 8);
   put(bytes + 32, h->n_tokens, 4);
   put(bytes + 36, h->n_pages, 4);
+  put(bytes + 40, h->adapters, 8);
   RETURN_IF_FAILED(add(w, bytes, HEAD));
   for (uint32_t i = 0; i < h->n_tokens; i += 2) {
     put(bytes, (uint32_t)tokens[i], 4);
@@ -90,14 +93,27 @@ static uint64_t file_bytes(const head *h) {
   return size_add(size_add(HEAD + 8, token_bytes(h->n_tokens)), size_mul(h->n_pages, h->page_bytes));
 }
 
-llama2_status engine_save(llama2_engine *e, const int32_t *tokens, int32_t n, const char *path, bool replace,
-                          int32_t *pages) {
+/* Has an empty sequence find the pages of requests with these adapters. */
+static llama2_status begin(llama2_engine *e, const llama2_adapted *adapters, int32_t n, kv_sequence *sequence) {
+  adapter_set unread;
+  RETURN_IF_FAILED(adapter_set_of(e->x.model, &e->x.limits, adapters, n, &unread));
+  pthread_mutex_lock(&e->lock);
+  kv_begin(sequence, adapter_root(&e->roots, adapters, n));
+  pthread_mutex_unlock(&e->lock);
+  return LLAMA2_OK;
+}
+
+llama2_status engine_save(llama2_engine *e, const int32_t *tokens, int32_t n, const llama2_adapted *adapters,
+                          int32_t n_adapters, const char *path, bool replace, int32_t *pages) {
+  kv_sequence found = {0};
+  RETURN_IF_FAILED(begin(e, adapters, n_adapters, &found));
   head h = {.version = VERSION,
             .kv = (uint32_t)e->x.limits.kv,
             .model = model_hash(e->x.model),
             .page_bytes = e->x.model->backend->page_bytes(e->x.state),
-            .n_tokens = (uint32_t)n};
-  kv_sequence found = {.pages = mem_new((size_t)kv_pages_for(n), sizeof(int32_t))};
+            .n_tokens = (uint32_t)n,
+            .adapters = adapter_hash(adapters, n_adapters)};
+  found.pages = mem_new((size_t)kv_pages_for(n), sizeof(int32_t));
   unsigned char *page = mem_new(1, h.page_bytes);
   writer w = {.hash = DIGEST_START};
   llama2_status status = LLAMA2_OK;
@@ -122,12 +138,13 @@ llama2_status engine_save(llama2_engine *e, const int32_t *tokens, int32_t n, co
   return status;
 }
 
-static llama2_status check(const llama2_engine *e, const char *path, const file_map *file, head *h) {
+/* adapters: adapter_hash() of those that it is to be of. */
+static llama2_status check(const llama2_engine *e, const char *path, const file_map *file, uint64_t adapters, head *h) {
   const unsigned char *p = file->data;
   if (file->size < HEAD + 8 || memcmp(p, magic, sizeof magic) != 0)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: no saved session; expected a file that save() wrote", path);
-  *h =
-      (head){load_u32(p + 8), load_u32(p + 12), load_u64(p + 16), load_u64(p + 24), load_u32(p + 32), load_u32(p + 36)};
+  *h = (head){load_u32(p + 8),  load_u32(p + 12), load_u64(p + 16), load_u64(p + 24),
+              load_u32(p + 32), load_u32(p + 36), load_u64(p + 40)};
   if (h->version != VERSION)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: a session of version %u, expected %d; save it anew", path, h->version,
                        VERSION);
@@ -144,6 +161,12 @@ static llama2_status check(const llama2_engine *e, const char *path, const file_
   }
   if (h->model != model_hash(e->x.model))
     return status_fail(LLAMA2_ERR_FORMAT, "%s: saved from another model; load that one, or begin anew", path);
+  if (h->adapters != adapters)
+    return status_fail(LLAMA2_ERR_FORMAT, "%s: saved %s adapters, expected %s; load it with those that it had", path,
+                       !h->adapters ? "without"
+                       : adapters   ? "with other"
+                                    : "with",
+                       adapters ? "those that are asked for, with their scales and in their order" : "none");
   uint64_t page_bytes = e->x.model->backend->page_bytes(e->x.state);
   if (h->page_bytes != page_bytes)
     return status_fail(LLAMA2_ERR_FORMAT, "%s: pages of %llu bytes, expected %llu; it is damaged", path,
@@ -177,12 +200,14 @@ static void keep_pages(llama2_engine *e, const head *h, const unsigned char *pag
   kv_truncate(pool, sequence, 0);
 }
 
-llama2_status engine_load(llama2_engine *e, const char *path, int32_t *tokens, int32_t *n) {
+llama2_status engine_load(llama2_engine *e, const char *path, const llama2_adapted *adapters, int32_t n_adapters,
+                          int32_t *tokens, int32_t *n) {
   file_map file;
   head h = {0};
-  RETURN_IF_FAILED(file_open(&file, path));
-  llama2_status status = check(e, path, &file, &h);
   kv_sequence sequence = {0};
+  RETURN_IF_FAILED(begin(e, adapters, n_adapters, &sequence));
+  RETURN_IF_FAILED(file_open(&file, path));
+  llama2_status status = check(e, path, &file, adapter_hash(adapters, n_adapters), &h);
   if (status == LLAMA2_OK) {
     sequence.pages = mem_new(h.n_pages + 1, sizeof(int32_t));
     if (!sequence.pages)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "model/adapter.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "model/kv.h"
@@ -16,6 +17,7 @@ typedef struct row {
   int32_t position;            /* in its sequence; all positions before it are computed, or are rows before this one */
   int32_t logits;              /* slot for its logits, or -1 where they are not wanted */
   const kv_sequence *sequence; /* has a page for the position */
+  const adapter_set *adapters; /* that it is computed with, or NULL */
 } row;
 
 /* What one pass computes. Rows of a sequence follow one another in order of position. */
@@ -32,7 +34,8 @@ typedef struct limits {
   int32_t logits; /* slots */
   int32_t pages;  /* of the KV pool */
   int32_t threads;
-  int32_t kv; /* llama2_dtype of keys and values: LLAMA2_F32, LLAMA2_F16 or LLAMA2_Q8_0 */
+  int32_t kv;    /* llama2_dtype of keys and values: LLAMA2_F32, LLAMA2_F16 or LLAMA2_Q8_0 */
+  int32_t ranks; /* of a row's adapters together */
 } limits;
 
 /* How a running step may be ended early. */
@@ -64,6 +67,13 @@ struct backend {
   void (*release)(void *weights);
   /* `hash` with all numbers that the weights are, the same on every machine. */
   uint64_t (*fingerprint)(const void *weights, uint64_t hash);
+
+  /* An adapter's matrices, packed to be added to those of `weights`, which it does not hold on to. *bytes: what they
+   * take. Errors: MEMORY. */
+  llama2_status (*prepare_adapter)(const void *weights, const adapter_file *file, void **adapter, uint64_t *bytes);
+  void (*release_adapter)(void *adapter);
+  /* As fingerprint(). */
+  uint64_t (*adapter_fingerprint)(const void *adapter, uint64_t hash);
 
   /* Bytes of a state: its KV pages, and all the rest. SIZE_BAD where that overflows. */
   void (*plan_state)(const config *c, const limits *l, uint64_t *kv, uint64_t *scratch);

@@ -27,6 +27,37 @@ bool role_layered(role role) {
   return role != ROLE_EMBEDDING && role != ROLE_FINAL_NORM && role != ROLE_CLASSIFIER && role != ROLE_ROPE_FACTORS;
 }
 
+void role_shape(const config *c, role role, int64_t *rows, int64_t *cols) {
+  int64_t q = (int64_t)c->n_heads * c->head_dim, kv = (int64_t)c->n_kv_heads * c->head_dim, experts = c->n_experts;
+  const int64_t shapes[ROLES][2] = {
+      [ROLE_EMBEDDING] = {c->vocab_size,           c->dim         },
+      [ROLE_ATTENTION_NORM] = {1,                       c->dim         },
+      [ROLE_WQ] = {q,                       c->dim         },
+      [ROLE_WK] = {kv,                      c->dim         },
+      [ROLE_WV] = {kv,                      c->dim         },
+      [ROLE_WO] = {c->dim,                  q              },
+      [ROLE_FFN_NORM] = {1,                       c->dim         },
+      [ROLE_W1] = {c->hidden_dim,           c->dim         },
+      [ROLE_W2] = {c->dim,                  c->hidden_dim  },
+      [ROLE_W3] = {c->hidden_dim,           c->dim         },
+      [ROLE_FINAL_NORM] = {1,                       c->dim         },
+      [ROLE_CLASSIFIER] = {c->vocab_size,           c->dim         },
+      [ROLE_ROUTER] = {c->n_experts,            c->dim         },
+      [ROLE_EXPERTS_W1] = {experts * c->hidden_dim, c->dim         },
+      [ROLE_EXPERTS_W2] = {experts * c->dim,        c->hidden_dim  },
+      [ROLE_EXPERTS_W3] = {experts * c->hidden_dim, c->dim         },
+      [ROLE_BQ] = {1,                       q              },
+      [ROLE_BK] = {1,                       kv             },
+      [ROLE_BV] = {1,                       kv             },
+      [ROLE_BO] = {1,                       c->dim         },
+      [ROLE_Q_NORM] = {1,                       c->head_dim    },
+      [ROLE_K_NORM] = {1,                       c->head_dim    },
+      [ROLE_ROPE_FACTORS] = {1,                       c->rope_dim / 2},
+  };
+  *rows = shapes[role][0];
+  *cols = shapes[role][1];
+}
+
 static uint64_t count_parameters(const checkpoint *c) {
   uint64_t n = 0;
   for (role r = 0; r < ROLES; r++) {

@@ -43,6 +43,9 @@ typedef enum role {
 /* Whether each layer has a tensor of its own. */
 bool role_layered(role role);
 
+/* What shape a model's tensor has, as it says at the role. */
+void role_shape(const config *c, role role, int64_t *rows, int64_t *cols);
+
 typedef struct checkpoint {
   config config;
   const char *architecture; /* "llama", "qwen2", ...; static */

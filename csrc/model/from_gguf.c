@@ -349,13 +349,13 @@ static bool expected(const checkpoint *c, const family *family, role role) {
   return role < ROLE_CLASSIFIER || from_gguf_has(c, role);
 }
 
-/* ROLES where a tensor has none in any of the layers. */
-static role role_of(gguf_text name, int32_t n_layers) {
+role from_gguf_role(gguf_text name, int32_t n_layers, int32_t *layer) {
   gguf_quoted text = gguf_quote(name);
-  long layer = strncmp(text.text, "blk.", 4) == 0 ? strtol(text.text + 4, NULL, 10) : 0;
+  long number = strncmp(text.text, "blk.", 4) == 0 ? strtol(text.text + 4, NULL, 10) : 0;
   role r = 0;
-  if (layer < 0 || layer >= n_layers) return ROLES;
-  while (r < ROLES && !gguf_text_is(name, name_of(r, (int32_t)layer).text)) r++;
+  if (number < 0 || number >= n_layers) return ROLES;
+  *layer = (int32_t)number;
+  while (r < ROLES && !gguf_text_is(name, name_of(r, *layer).text)) r++;
   return r;
 }
 
@@ -369,8 +369,9 @@ static llama2_status check_rest(const checkpoint *c, const family *family) {
       {"_inp",   "experts"                 },
   };
   const gguf_file *f = &c->gguf;
+  int32_t layer;
   for (uint64_t i = 0; i < f->n_tensors; i++) {
-    role r = role_of(f->tensors[i].name, c->config.n_layers);
+    role r = from_gguf_role(f->tensors[i].name, c->config.n_layers, &layer);
     if (r < ROLES && expected(c, family, r)) continue;
     gguf_quoted name = gguf_quote(f->tensors[i].name);
     const char *kind = "of no use here";
@@ -401,39 +402,13 @@ llama2_status from_gguf(checkpoint *c) {
   g->vocab_size = (int32_t)embedding.rows;
   g->shared_classifier = !from_gguf_has(c, ROLE_CLASSIFIER);
   g->kv = LLAMA2_F16;
-  int64_t q = (int64_t)g->n_heads * g->head_dim, kv = (int64_t)g->n_kv_heads * g->head_dim, experts = g->n_experts;
-  const struct {
-    int64_t rows, cols;
-  } shapes[ROLES] = {
-      [ROLE_EMBEDDING] = {g->vocab_size,           g->dim         },
-      [ROLE_ATTENTION_NORM] = {1,                       g->dim         },
-      [ROLE_WQ] = {q,                       g->dim         },
-      [ROLE_WK] = {kv,                      g->dim         },
-      [ROLE_WV] = {kv,                      g->dim         },
-      [ROLE_WO] = {g->dim,                  q              },
-      [ROLE_FFN_NORM] = {1,                       g->dim         },
-      [ROLE_W1] = {g->hidden_dim,           g->dim         },
-      [ROLE_W2] = {g->dim,                  g->hidden_dim  },
-      [ROLE_W3] = {g->hidden_dim,           g->dim         },
-      [ROLE_FINAL_NORM] = {1,                       g->dim         },
-      [ROLE_CLASSIFIER] = {g->vocab_size,           g->dim         },
-      [ROLE_ROUTER] = {g->n_experts,            g->dim         },
-      [ROLE_EXPERTS_W1] = {experts * g->hidden_dim, g->dim         },
-      [ROLE_EXPERTS_W2] = {experts * g->dim,        g->hidden_dim  },
-      [ROLE_EXPERTS_W3] = {experts * g->hidden_dim, g->dim         },
-      [ROLE_BQ] = {1,                       q              },
-      [ROLE_BK] = {1,                       kv             },
-      [ROLE_BV] = {1,                       kv             },
-      [ROLE_BO] = {1,                       g->dim         },
-      [ROLE_Q_NORM] = {1,                       g->head_dim    },
-      [ROLE_K_NORM] = {1,                       g->head_dim    },
-      [ROLE_ROPE_FACTORS] = {1,                       g->rope_dim / 2},
-  };
   for (role r = 0; r < ROLES; r++) {
+    int64_t rows, cols;
     if (!expected(c, m.family, r)) continue;
+    role_shape(g, r, &rows, &cols);
     for (int32_t layer = 0; layer < (role_layered(r) ? g->n_layers : 1); layer++) {
       if (of_experts(r)) RETURN_IF_FAILED(check_stack(c, r, layer));
-      RETURN_IF_FAILED(check_tensor(f, r, layer, shapes[r].rows, shapes[r].cols));
+      RETURN_IF_FAILED(check_tensor(f, r, layer, rows, cols));
     }
   }
   if (from_gguf_has(c, ROLE_ROPE_FACTORS)) RETURN_IF_FAILED(check_rope_factors(c));

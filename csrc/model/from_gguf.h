@@ -17,6 +17,9 @@ bool from_gguf_has(const checkpoint *c, role role);
 /* What GGUF calls a role's tensor; 32 bytes always suffice. */
 void from_gguf_name(role role, int32_t layer, char *name, size_t capacity);
 
+/* Whose tensor has such a name, and in which layer, 0 for roles outside the layers; ROLES where none has. */
+role from_gguf_role(gguf_text name, int32_t n_layers, int32_t *layer);
+
 /* The tensor of a role; from_gguf() has found it. */
 tensor from_gguf_tensor(const checkpoint *c, role role, int32_t layer);
 

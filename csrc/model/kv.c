@@ -166,7 +166,8 @@ void kv_truncate(kv_pool *pool, kv_sequence *sequence, int32_t tokens) {
   assert(tokens == 0 || tokens == sequence->length || full >= sequence->n_gone);
   if (sequence->n_kept > full) {
     sequence->n_kept = full;
-    sequence->serial = full > 0 ? pool->pages[sequence->pages[full]].before : 0; /* the page before it may be gone */
+    sequence->serial =
+        full > 0 ? pool->pages[sequence->pages[full]].before : sequence->root; /* the page before it may be gone */
   }
   /* From the last on, so that of pages that are kept those further on go first. */
   while (sequence->n_pages > left) {
@@ -203,6 +204,7 @@ void kv_keep(kv_pool *pool, kv_sequence *sequence, const int32_t *tokens) {
     const int32_t *held = tokens + sequence->n_kept * KV_PAGE;
     int32_t like = find(pool, sequence->serial, held, KV_PAGE, &same);
     if (same < KV_PAGE) {
+      if (pool->pages[*at].serial) unregister_page(pool, *at); /* kept by another, after a page that is gone */
       register_page(pool, sequence, *at, held, KV_PAGE);
     } else if (like != *at) {
       use(pool, like);

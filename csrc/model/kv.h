@@ -4,7 +4,8 @@
  * A page holds KV_PAGE tokens for all layers. Sequences share pages: one that several have, or that is kept, is never
  * written. A page that is kept stays after its last sequence has left it, until its room is needed: those that were left
  * longest ago go first. It is found by the page before it and by its tokens, so that what is found is equal in all
- * tokens up to its end; of a page that begins right and goes on otherwise, or is not full, the right part is found. */
+ * tokens up to its end; of a page that begins right and goes on otherwise, or is not full, the right part is found. What
+ * else pages depend on, as a sequence's adapters, is said by its root, which its first page comes after. */
 #ifndef MODEL_KV_H
 #define MODEL_KV_H
 
@@ -20,7 +21,7 @@ typedef struct kv_page {
   int32_t n;               /* kept: its tokens, KV_PAGE unless it was a sequence's last */
   int32_t tokens[KV_PAGE]; /* kept: (n) */
   uint64_t serial;         /* kept: which it is, never used again; else 0 */
-  uint64_t before;         /* kept: serial of the page before it, or 0 */
+  uint64_t before;         /* kept: serial of the page before it, or the root */
   int32_t next;            /* kept: the next in its bucket, or -1 */
   int32_t older, newer;    /* kept and without users: its neighbours by age, or -1 */
 } kv_page;
@@ -45,7 +46,8 @@ typedef struct kv_sequence {
   int32_t length;  /* tokens that are computed */
   int32_t n_kept;  /* leading pages that are kept, or were */
   int32_t n_gone;  /* leading pages that were given back */
-  uint64_t serial; /* of the last of the n_kept pages */
+  uint64_t serial; /* of the last of the n_kept pages, or the root */
+  uint64_t root;   /* 0, or above all serials: only sequences of the same one find one another's pages */
 } kv_sequence;
 
 /* A page whose bytes must be copied before the sequence is written; from is -1 where there is none. */
@@ -55,6 +57,11 @@ typedef struct kv_copy {
 
 static inline int32_t kv_pages_for(int64_t tokens) {
   return (int32_t)((tokens + KV_PAGE - 1) / KV_PAGE);
+}
+
+/* Gives an empty sequence its root. */
+static inline void kv_begin(kv_sequence *sequence, uint64_t root) {
+  sequence->root = sequence->serial = root;
 }
 
 /* Pages that could be taken. */

@@ -51,6 +51,30 @@ static llama2_status in_new_engine(llama2_status (*attempt)(void)) {
   return status;
 }
 
+/* Of one tensor, and its other half. */
+static llama2_status try_adapter(void) {
+  static const float a[16] = {1}, b[16] = {1};
+  llama2_source *source = NULL;
+  llama2_adapter *adapter = NULL;
+  llama2_status status = llama2_source_new("an adapter", &source);
+  if (status == LLAMA2_OK) {
+    llama2_source_put_text(source, "general.type", "adapter", 7);
+    llama2_source_put_text(source, "general.architecture", "llama", 5);
+    llama2_source_put_text(source, "adapter.type", "lora", 4);
+    llama2_source_put_float(source, "adapter.lora.alpha", 1);
+    status = llama2_source_put_tensor(source, "blk.0.attn_q.weight.lora_a", LLAMA2_F32, 2, (int64_t[]){16, 1}, a,
+                                      sizeof a, 0);
+  }
+  if (status == LLAMA2_OK)
+    status = llama2_source_put_tensor(source, "blk.0.attn_q.weight.lora_b", LLAMA2_F32, 2, (int64_t[]){1, 16}, b,
+                                      sizeof b, 0);
+  if (status == LLAMA2_OK) status = llama2_source_adapter(source, model, &adapter);
+  CHECK((adapter != NULL) == (status == LLAMA2_OK));
+  llama2_adapter_free(adapter);
+  llama2_source_free(source);
+  return status;
+}
+
 static llama2_status submit_once(void) {
   llama2_request r = greedy(prompt, 20, 10);
   int64_t id = 0;
@@ -93,14 +117,14 @@ static llama2_status try_step(void) {
 /* Of what the engine keeps. */
 static llama2_status try_save(void) {
   int32_t pages = -1;
-  llama2_status status = llama2_engine_save(engine, prompt, 20, path, 1, &pages);
+  llama2_status status = llama2_engine_save(engine, prompt, 20, NULL, 0, path, 1, &pages);
   CHECK(pages == (status == LLAMA2_OK ? 1 : -1));
   return status;
 }
 
 static llama2_status try_load(void) {
   int32_t tokens[96], n = -1;
-  llama2_status status = llama2_engine_load(engine, path, tokens, &n);
+  llama2_status status = llama2_engine_load(engine, path, NULL, 0, tokens, &n);
   CHECK(n == (status == LLAMA2_OK ? 20 : -1));
   return status;
 }
@@ -109,6 +133,7 @@ int main(void) {
   model = make_model(&plain);
   draft = make_model(&small);
   fail_each("engine", try_new, 8);
+  fail_each("adapter", try_adapter, 5);
   fail_each("submit", try_submit, 1);
   fail_each("fork", try_fork, 1);
   fail_each("step", try_step, 2);

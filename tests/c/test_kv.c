@@ -9,6 +9,7 @@ enum { PAGES = 12, SEQUENCES = 5, LONGEST = 9 * KV_PAGE, STEPS = 3000 };
 
 /* What a page holds, as if it were computed: all tokens up to its end. -1 where nothing is yet. */
 typedef struct content {
+  uint64_t root;
   int32_t n; /* tokens before and in it */
   int32_t tokens[LONGEST];
 } content;
@@ -51,7 +52,7 @@ static void check_pool(const reference *r) {
       int32_t n = (k + 1) * KV_PAGE < s->length ? (k + 1) * KV_PAGE : s->length;
       if (n <= k * KV_PAGE) continue; /* nothing in it yet */
       const content *c = &r->contents[s->pages[k]];
-      CHECK_THAT(c->n >= n && memcmp(c->tokens, r->tokens[i], (size_t)n * sizeof(int32_t)) == 0,
+      CHECK_THAT(c->root == s->root && c->n >= n && memcmp(c->tokens, r->tokens[i], (size_t)n * sizeof(int32_t)) == 0,
                  "page %d of sequence %d holds something else", k, i);
     }
   }
@@ -95,10 +96,16 @@ static void follow_left(reference *r, const int32_t *leaving, int32_t n_leaving)
   for (int32_t i = 0; i < PAGES; i++) r->left[i] = i < n ? list[i] : -1;
 }
 
+/* An empty sequence may become one of another root. */
+static void begin(kv_sequence *s) {
+  if (s->n_pages == 0) kv_begin(s, (uint64_t)random_below(2) << 63);
+}
+
 /* Room for some more tokens, and the tokens computed. */
 static void grow(reference *r, int i, bool few) {
   kv_pool *p = &r->pool;
   kv_sequence *s = &r->sequences[i];
+  begin(s);
   int32_t room = LONGEST - s->length, kinds = few ? 1 : 3;
   if (room == 0) return;
   int32_t more = 1 + (int32_t)random_below(room < 40 ? room : 40), tokens = s->length + more;
@@ -144,6 +151,7 @@ static void grow(reference *r, int i, bool few) {
   for (int32_t t = s->length; t < tokens; t++) {
     r->tokens[i][t] = (int32_t)random_below(kinds);
     content *c = &r->contents[s->pages[t / KV_PAGE]];
+    c->root = s->root;
     c->n = t + 1;
     memcpy(c->tokens, r->tokens[i], (size_t)(t + 1) * sizeof(int32_t));
   }
@@ -193,19 +201,21 @@ static void fork(reference *r, int i, int k) {
   if (to->n_pages || i == k) return;
   kv_fork(&r->pool, from, to);
   memcpy(r->tokens[k], r->tokens[i], sizeof r->tokens[k]);
-  CHECK(to->length == from->length && to->n_kept == from->n_kept && to->serial == from->serial);
+  CHECK(to->length == from->length && to->n_kept == from->n_kept && to->serial == from->serial &&
+        to->root == from->root);
 }
 
-/* How many of the tokens can be found: kept pages that hold just these, one after the other, and the most of one more. */
-static int32_t match_naively(const reference *r, const int32_t *tokens, int32_t n) {
-  uint64_t before = 0;
+/* How many of the tokens can be found: kept pages of the root that hold just these, one after the other, and the most of one
+ * more. */
+static int32_t match_naively(const reference *r, uint64_t root, const int32_t *tokens, int32_t n) {
+  uint64_t before = root;
   for (int32_t found = 0;;) {
     int32_t most = 0, whole = -1;
     for (int32_t i = 0; i < r->pool.n_pages; i++) {
       const kv_page *p = &r->pool.pages[i];
       if (!p->serial || p->before != before) continue;
       int32_t end = found + p->n < n ? found + p->n : n, same = 0;
-      CHECK(r->contents[i].n >= found + p->n);
+      CHECK(r->contents[i].root == root && r->contents[i].n >= found + p->n);
       while (same < end && r->contents[i].tokens[same] == tokens[same]) same++;
       if (same - found > most) most = same - found;
       if (same - found < KV_PAGE) continue;
@@ -224,25 +234,27 @@ static void leave_whole(reference *r, int i) {
   keep(r, i);
   kv_keep_last(&r->pool, s, r->tokens[i]);
   int32_t length = s->length, leaving[LONGEST / KV_PAGE] = {0}, n = 0, tokens[LONGEST];
-  /* What others write into, or have, is not kept in part. */
-  bool kept = s->n_gone == 0 && (length % KV_PAGE == 0 || r->pool.pages[s->pages[length / KV_PAGE]].serial);
+  /* What others write into, or have, is not kept in part, and may be kept after a page that is gone. */
+  const kv_page *last = length % KV_PAGE ? &r->pool.pages[s->pages[length / KV_PAGE]] : NULL;
+  bool kept = s->n_gone == 0 && (!last || (last->serial && last->before == s->serial));
   memcpy(tokens, r->tokens[i], sizeof tokens);
   for (int32_t k = s->n_pages; k-- > 0;)
     if (s->pages[k] >= 0) leaving[n++] = s->pages[k];
   kv_truncate(&r->pool, s, 0);
   follow_left(r, leaving, n);
-  CHECK(!kept || match_naively(r, tokens, length) == length);
+  CHECK(!kept || match_naively(r, s->root, tokens, length) == length);
   left_whole += kept;
 }
 
 static void match(reference *r, int i) {
   kv_sequence *s = &r->sequences[i];
   if (s->n_pages) return;
+  begin(s);
   const int32_t *other = r->tokens[random_below(SEQUENCES)];
-  int32_t tokens[LONGEST], n = (int32_t)random_below(LONGEST + 1), same = (int32_t)random_below(LONGEST + 1);
+  int32_t tokens[LONGEST] = {0}, n = (int32_t)random_below(LONGEST + 1), same = (int32_t)random_below(LONGEST + 1);
   for (int32_t t = 0; t < n; t++) tokens[t] = t < same ? other[t] : (int32_t)random_below(3);
   memcpy(r->tokens[i], tokens, sizeof tokens);
-  int32_t expected = match_naively(r, tokens, n), found = kv_match(&r->pool, s, tokens, n);
+  int32_t expected = match_naively(r, s->root, tokens, n), found = kv_match(&r->pool, s, tokens, n);
   CHECK_THAT(found == expected && s->length == found && s->n_kept == found / KV_PAGE,
              "%d tokens are found, expected %d", found, expected);
   matched += found;
@@ -321,7 +333,7 @@ static void test_collisions(void) {
 }
 
 int main(void) {
-  for (int i = 0; i < 40; i++) run_course(1 + (int32_t)random_below(PAGES), i % 4 == 0);
+  for (int i = 0; i < 400; i++) run_course(1 + (int32_t)random_below(PAGES), i % 4 == 0);
   CHECK_THAT(left_whole > 1000 && evicted > 1000 && matched > 1000 && parts > 1000 && collided > 1000 &&
                  copied > 1000 && refused > 1000,
              "%ld pages went, %ld tokens found, %ld in part, %ld collisions, %ld copies, %ld refusals", evicted,

@@ -55,7 +55,7 @@ static void seal(bytes b) {
 
 static int32_t save(llama2_engine *engine, const int32_t *tokens, int32_t n, int32_t replace) {
   int32_t pages = -1;
-  check_status(llama2_engine_save(engine, tokens, n, path, replace, &pages));
+  check_status(llama2_engine_save(engine, tokens, n, NULL, 0, path, replace, &pages));
   return pages;
 }
 
@@ -89,7 +89,7 @@ static void test_going_on(int32_t kv, int32_t window) {
   for (int32_t room = pages - 3; room <= pages + 3; room += 3) {
     options.session.pool = room * KV_PAGE;
     engine = open_engine(model, options);
-    check_status(llama2_engine_load(engine, path, read, &n_read));
+    check_status(llama2_engine_load(engine, path, NULL, 0, read, &n_read));
     CHECK(n_read == TEXT && memcmp(read, text, TEXT * sizeof *text) == 0);
     int32_t kept = room < pages ? room : pages, most = room * KV_PAGE - TEXT + 1;
     llama2_engine_state state = llama2_engine_state_of(engine);
@@ -105,8 +105,8 @@ static void test_going_on(int32_t kv, int32_t window) {
     }
     check_whole(engine);
     /* Again, over what is there: no page is lost, and no other one taken. */
-    check_status(llama2_engine_load(engine, path, read, &n_read));
-    check_status(llama2_engine_load(engine, path, read, &n_read));
+    check_status(llama2_engine_load(engine, path, NULL, 0, read, &n_read));
+    check_status(llama2_engine_load(engine, path, NULL, 0, read, &n_read));
     int32_t busy;
     const llama2_event *events;
     CHECK(step_once(engine, &events, &busy) == 0 && !busy);
@@ -117,7 +117,7 @@ static void test_going_on(int32_t kv, int32_t window) {
   options.session.pool = 20 * KV_PAGE;
   options.keep = 0;
   engine = open_engine(model, options);
-  check_status(llama2_engine_load(engine, path, read, &n_read));
+  check_status(llama2_engine_load(engine, path, NULL, 0, read, &n_read));
   CHECK(run_to_end(engine, submit(engine, greedy(read, n_read, 1)), tokens, &n).cached == 0 &&
         tokens[0] == expected[0]);
   CHECK(save(engine, read, n_read, 1) == 0);
@@ -131,7 +131,7 @@ static void test_going_on(int32_t kv, int32_t window) {
 /* Refused as of no use, in a line that names the file; the outputs are as before, and no page is lost. */
 static void check_damaged(llama2_engine *engine, const char *what, size_t at) {
   int32_t tokens[64], n = -7;
-  llama2_status status = llama2_engine_load(engine, other, tokens, &n);
+  llama2_status status = llama2_engine_load(engine, other, NULL, 0, tokens, &n);
   CHECK_THAT(status == LLAMA2_ERR_FORMAT, "%s %zu: status %d", what, at, status);
   CHECK(n == -7 && strstr(llama2_last_error()->message, other));
 }
@@ -218,7 +218,7 @@ static void test_damage(void) {
   llama2_engine_options options = engine_options(4, 8);
   options.session.context = 39;
   fresh = open_engine(model, options);
-  check_refused(llama2_engine_load(fresh, path, tokens, &n), LLAMA2_ERR_CONTEXT, "40 tokens does not fit");
+  check_refused(llama2_engine_load(fresh, path, NULL, 0, tokens, &n), LLAMA2_ERR_CONTEXT, "40 tokens does not fit");
   CHECK(llama2_last_error()->required == 40 && llama2_last_error()->available == 39);
   llama2_engine_free(fresh);
   const int32_t kinds[] = {LLAMA2_F32, LLAMA2_F16, LLAMA2_Q8_0};
@@ -226,7 +226,7 @@ static void test_damage(void) {
     options = engine_options(4, 8);
     options.session.kv = kinds[i];
     fresh = open_engine(model, options);
-    llama2_status status = llama2_engine_load(fresh, path, tokens, &n);
+    llama2_status status = llama2_engine_load(fresh, path, NULL, 0, tokens, &n);
     if (kinds[i] != llama2_engine_describe(engine).session.kv) {
       check_refused(status, LLAMA2_ERR_FORMAT, "its keys and values are ");
       CHECK(strstr(llama2_last_error()->message, llama2_dtype_name(kinds[i])));
@@ -242,7 +242,7 @@ static void test_damage(void) {
     if (i == 3) s.dim = 64;
     llama2_model *stranger = make_model(&s);
     fresh = open_engine(stranger, engine_options(4, 8));
-    check_refused(llama2_engine_load(fresh, path, tokens, &n), LLAMA2_ERR_FORMAT, "another model");
+    check_refused(llama2_engine_load(fresh, path, NULL, 0, tokens, &n), LLAMA2_ERR_FORMAT, "another model");
     llama2_engine_free(fresh);
     llama2_model_free(stranger);
   }
@@ -267,15 +267,17 @@ static void test_writing(void) {
   CHECK(save(engine, text, TEXT, 0) == 6);
   bytes first = read_whole(path);
   /* What is there stays unless it is to be replaced, and then too if that fails. */
-  check_refused(llama2_engine_save(engine, text, 50, path, 0, &pages), LLAMA2_ERR_IO, "is there already");
+  check_refused(llama2_engine_save(engine, text, 50, NULL, 0, path, 0, &pages), LLAMA2_ERR_IO, "is there already");
   check_same(first, path);
-  check_refused(llama2_engine_save(engine, text, CONTEXT + 1, path, 1, &pages), LLAMA2_ERR_ARGUMENT, "257 tokens");
-  check_refused(llama2_engine_save(engine, text, -1, path, 1, &pages), LLAMA2_ERR_ARGUMENT, "-1 tokens");
-  check_refused(llama2_engine_save(engine, bad, 2, path, 1, &pages), LLAMA2_ERR_ARGUMENT, "token 1 of the session");
-  check_refused(llama2_engine_save(engine, text, TEXT, folder, 1, &pages), LLAMA2_ERR_IO, "a directory");
-  check_refused(llama2_engine_save(engine, text, TEXT, "", 1, &pages), LLAMA2_ERR_IO, "no name");
+  check_refused(llama2_engine_save(engine, text, CONTEXT + 1, NULL, 0, path, 1, &pages), LLAMA2_ERR_ARGUMENT,
+                "257 tokens");
+  check_refused(llama2_engine_save(engine, text, -1, NULL, 0, path, 1, &pages), LLAMA2_ERR_ARGUMENT, "-1 tokens");
+  check_refused(llama2_engine_save(engine, bad, 2, NULL, 0, path, 1, &pages), LLAMA2_ERR_ARGUMENT,
+                "token 1 of the session");
+  check_refused(llama2_engine_save(engine, text, TEXT, NULL, 0, folder, 1, &pages), LLAMA2_ERR_IO, "a directory");
+  check_refused(llama2_engine_save(engine, text, TEXT, NULL, 0, "", 1, &pages), LLAMA2_ERR_IO, "no name");
   snprintf(other, sizeof other, "%s/none/session", folder);
-  check_refused(llama2_engine_save(engine, text, TEXT, other, 1, &pages), LLAMA2_ERR_IO, "cannot create");
+  check_refused(llama2_engine_save(engine, text, TEXT, NULL, 0, other, 1, &pages), LLAMA2_ERR_IO, "cannot create");
   snprintf(other, sizeof other, "%s/other", folder);
   /* A disk that is full after some bytes, wherever that is. */
   struct rlimit before, limit;
@@ -283,7 +285,7 @@ static void test_writing(void) {
   for (size_t room = 0; room < first.n; room += 1 + first.n / 23) {
     limit = (struct rlimit){room, before.rlim_max};
     CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-    llama2_status status = llama2_engine_save(engine, text, TEXT, path, 1, &pages);
+    llama2_status status = llama2_engine_save(engine, text, TEXT, NULL, 0, path, 1, &pages);
     CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
     check_refused(status, LLAMA2_ERR_IO, "cannot write on after");
     CHECK(files_there() == 1);
@@ -298,15 +300,15 @@ static void test_writing(void) {
   check_same(first, path);
   int32_t none[TEXT] = {39, 39}, read[CONTEXT], n;
   CHECK(save(engine, none, TEXT, 1) == 0);
-  check_status(llama2_engine_load(engine, path, read, &n));
+  check_status(llama2_engine_load(engine, path, NULL, 0, read, &n));
   CHECK(n == TEXT && memcmp(read, none, sizeof none) == 0);
   CHECK(save(engine, NULL, 0, 1) == 0);
-  check_status(llama2_engine_load(engine, path, read, &n));
+  check_status(llama2_engine_load(engine, path, NULL, 0, read, &n));
   CHECK(n == 0);
   check_whole(engine);
   CHECK(unlink(path) == 0 && files_there() == 0);
-  check_refused(llama2_engine_load(engine, path, read, &n), LLAMA2_ERR_IO, "cannot open");
-  check_refused(llama2_engine_load(engine, folder, read, &n), LLAMA2_ERR_IO, "a directory");
+  check_refused(llama2_engine_load(engine, path, NULL, 0, read, &n), LLAMA2_ERR_IO, "cannot open");
+  check_refused(llama2_engine_load(engine, folder, NULL, 0, read, &n), LLAMA2_ERR_IO, "a directory");
   free(first.data);
   free(second.data);
   llama2_engine_free(engine);

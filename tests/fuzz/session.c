@@ -20,7 +20,7 @@ typedef struct attempt {
 
 static void load(void *context) {
   attempt *a = context;
-  a->status = llama2_engine_load(a->engine, a->path, a->tokens, &a->n);
+  a->status = llama2_engine_load(a->engine, a->path, NULL, 0, a->tokens, &a->n);
   fuzz_check_error(a->status, a->path);
 }
 
@@ -42,7 +42,7 @@ static void seal(uint8_t *data, size_t n, llama2_engine *engine) {
   char path[256];
   int32_t pages;
   write_file(path, "", 0);
-  check_status(llama2_engine_save(engine, NULL, 0, path, 1, &pages));
+  check_status(llama2_engine_save(engine, NULL, 0, NULL, 0, path, 1, &pages));
   file_map file;
   check_status(file_open(&file, path));
   own = file.data;
