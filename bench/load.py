@@ -201,7 +201,7 @@ def main() -> int:
             continue
         load, read = (f"{middle} ({ends})" for middle, ends in (spread(row[k], ".2f") for k in ("seconds", "read")))
         print(f"{name:16} {load:>22} {read:>22} {row['ratio']:6.2f} {row['peak']:12.3f}")
-    print(f"asked for: a ratio of at most {WITHIN}, a peak of at most {PEAK}")
+    print(f"asked for: a ratio of at most {WITHIN}, a peak of at most {PEAK}; quantised, and one tensor")
     if options.json:
         write_once(options.json, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
     return 0
