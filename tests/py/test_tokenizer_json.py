@@ -72,6 +72,7 @@ MARKED = st.lists(st.sampled_from(MARKS) | st.sampled_from(PARTS) | st.sampled_f
     "".join
 )
 BYTES = ("gpt-2", "llama-bpe", "qwen2", "smollm")
+PIECES_OF_BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +93,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Toke
 def test_tokens_are_those_of_the_library(form: str, pair: Callable[[str], tuple[Tokenizer, Any]]) -> None:
     ours, peer = pair(form)
 
+    def is_plain(text: str) -> bool:
+        """Whether no word of it is a byte's piece: the library finds that one whole, and so as the byte."""
+        return form != "whole" or not any(piece in text for piece in PIECES_OF_BYTES)
+
     @MANY
-    @given(PLAIN | MARKED)
+    @given((PLAIN | MARKED).filter(is_plain))
     @example(" x")
     @example("  x  <left>  y <right>  z")
     @example("words word, word\u0301 word")
@@ -112,8 +117,7 @@ def test_text_that_is_not_to_be_control_tokens(form: str, pair: Callable[[str], 
     peer.encode_special_tokens = True
 
     # The library finds a word that is a token among control tokens and bytes too: text could become one, asked or not.
-    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
-    known = [mark for mark in (*MARKS, "<unk>", *bytes_) if form == "whole" and mark in peer.get_vocab(False)]
+    known = [mark for mark in (*MARKS, "<unk>", *PIECES_OF_BYTES) if form == "whole" and mark in peer.get_vocab(False)]
 
     @MANY
     @given(MARKED.filter(lambda text: not any(mark in text for mark in known)))
