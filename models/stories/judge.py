@@ -3,7 +3,7 @@
 
     python judge.py --data build/stories
 
-lets the model tell 1,000 stories from nothing and asks of each: does it end by itself, does it keep to its hero, does
+lets the model tell 200 stories from nothing and asks of each: does it end by itself, does it keep to its hero, does
 it keep to the corpus's words, and is it more than a patchwork of the corpus? The corpus is made anew where it is
 missing, and what is held out from training goes through the same tests beside it. A model that was trained on more than
 this corpus is compared with all of it: --also names the other folders. Exits with 1 if a measure is short of what is
@@ -193,7 +193,7 @@ def main() -> int:
         default=32,
         help="size of the corpus (%(default)s)",
     )
-    parser.add_argument("--stories", type=count, default=1000, metavar="N", help="how many are told (%(default)s)")
+    parser.add_argument("--stories", type=count, default=200, metavar="N", help="how many are told (%(default)s)")
     parser.add_argument("--temperature", type=float, default=0.8, help="(%(default)s)")
     parser.add_argument("--top-p", type=float, default=0.9, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the first story (%(default)s)")

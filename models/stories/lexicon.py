@@ -22,12 +22,14 @@ Harald Harry Henry Herman Hubert Ingo Jakob Janosch Jeremy Jim Johan Jost Julius
 Malte Marius Matti Morten Nathan Nepomuk Norbert Ole Oliver Pascal Peter Philip Pit Ralf Rolf Ruben Simon Stan Stefan
 Tarik Thomas Timo Tony Ulf Urs Valentin Vincent Willy Xaver""".split()
 
-# Made-up names teach a model to keep to a name that it has never met.
-STARTS = (
-    "Bal Bim Cal Dar Del Fen Fil Gor Jop Kel Lim Lor Mel Mop Nal Nim Pel Pim Rin Sil Tam Tol Vel Wim Zan Zol".split()
-)
-GIRL_ENDS = "a ana ella etta ia ika ina issa ita ola una".split()
-BOY_ENDS = "bo do en ert ik in ko lo mo o on or us".split()
+# Made-up names, of a start, perhaps a link, and an ending, teach a model to keep to a name that it has hardly ever met. Most
+# come up in the corpus a few times, so that the model has met what it makes of these.
+STARTS = """Bal Bar Ber Bil Bim Bon Bor Cal Cor Dar Del Dil Dom Fal Fen Fer Fil Gil Gor Gul Hal Hem Jal Jil Jop Kar Kel Kol
+Lan Lim Lor Lum Mal Mel Mir Mol Mop Nal Nel Nim Nor Pel Per Pim Pol Ral Rin Rom Sal Sil Sol Tam Tar Tib Tol Tum Val Vel
+Ver Wal Wim Yan Zan Zim Zol""".split()
+LINKS = ("", "", "an", "er", "im")
+GIRL_ENDS = "a ana ea ella etta ia ika ina ira issa ita ola ona osa una wen".split()
+BOY_ENDS = "ard bo do ek en ert ik im in ko lo mo o on or ulf us".split()
 
 
 @dataclass(frozen=True)
@@ -42,40 +44,40 @@ class Kind:
 
 
 KINDS = (
-    Kind("fox", "a den under the roots of a beech", ("find", "dig")),
-    Kind("rabbit", "a burrow with two front doors", ("dig", "run")),
-    Kind("mouse", "a teapot that nobody wanted any more", ("gnaw", "squeeze")),
-    Kind("bear", "a cave that smelled of honey", ("lift", "climb"), small=False),
-    Kind("hedgehog", "a heap of dry leaves", ("thorns", "find")),
-    Kind("owl", "a hollow tree", ("fly", "dark"), "wings"),
-    Kind("duck", "a nest among the reeds", ("swim", "fly"), "wings"),
-    Kind("cat", "a basket beside the stove", ("climb", "dark")),
-    Kind("dog", "a house with a green roof", ("find", "dig")),
-    Kind("frog", "a room under a water lily", ("swim", "jump"), "hands"),
-    Kind("squirrel", "a round nest high in a pine", ("climb", "gnaw")),
-    Kind("turtle", "a hut of flat stones", ("swim", "thorns"), "feet"),
-    Kind("badger", "a long house under the ground", ("dig", "lift"), small=False),
-    Kind("otter", "a house with a door under the water", ("swim", "squeeze")),
-    Kind("mole", "a tunnel with seven bends", ("dig", "dark")),
-    Kind("pig", "a shed with a round window", ("find", "dig"), "feet"),
-    Kind("goat", "a hut on a steep rock", ("climb", "lift"), "feet", small=False),
-    Kind("sparrow", "a nest under the eaves", ("fly", "squeeze"), "wings"),
-    Kind("crow", "a nest full of shiny things", ("fly", "find"), "wings"),
-    Kind("beaver", "a lodge of sticks and mud", ("gnaw", "swim")),
-    Kind("bat", "an attic with an old clock", ("fly", "dark"), "wings"),
-    Kind("donkey", "a stable with a warm lamp", ("lift", "run"), "feet", small=False),
-    Kind("weasel", "a gap between two walls", ("squeeze", "run")),
-    Kind("raccoon", "a barrel turned on its side", ("climb", "untie")),
-    Kind("goose", "a yard behind the mill", ("swim", "fly"), "wings"),
-    Kind("hare", "a hollow in the long grass", ("run", "jump")),
-    Kind("toad", "a flower pot with a crack in it", ("dark", "jump"), "hands"),
-    Kind("horse", "a stable at the end of the lane", ("lift", "run"), "feet", small=False),
-    Kind("robot", "a shed full of clocks", ("lift", "dark"), "hands", small=False),
-    Kind("dragon", "a tower without a roof", ("fly", "lift"), "claws", small=False),
+    Kind("fox", "a den under the roots of a [beech|lime tree|old elm|hazel bush]", ("find", "dig")),
+    Kind("rabbit", "a burrow with [two|three|four] front doors", ("dig", "run")),
+    Kind("mouse", "a [teapot|boot|jam jar|cigar box] that nobody wanted any more", ("gnaw", "squeeze")),
+    Kind("bear", "a [cave|cabin|den] that smelled of [honey|moss|smoke]", ("lift", "climb"), small=False),
+    Kind("hedgehog", "a heap of [dry|brown|red and yellow] leaves", ("thorns", "find")),
+    Kind("owl", "a hollow [tree|oak|poplar]", ("fly", "dark"), "wings"),
+    Kind("duck", "a nest among the [reeds|rushes|yellow irises]", ("swim", "fly"), "wings"),
+    Kind("cat", "a [basket|box|drawer] beside the stove", ("climb", "dark")),
+    Kind("dog", "a house with a [green|red|tin|mossy] roof", ("find", "dig")),
+    Kind("frog", "a room under a [water lily|flat stone|sunken boat]", ("swim", "jump"), "hands"),
+    Kind("squirrel", "a round nest high in a [pine|fir|larch]", ("climb", "gnaw")),
+    Kind("turtle", "a hut of [flat|round|white] stones", ("swim", "thorns"), "feet"),
+    Kind("badger", "a [long|wide|warm] house under the ground", ("dig", "lift"), small=False),
+    Kind("otter", "a house with a [door|window|staircase] under the water", ("swim", "squeeze")),
+    Kind("mole", "a tunnel with [seven|nine|twelve] bends", ("dig", "dark")),
+    Kind("pig", "a shed with a [round|crooked|broken|blue] window", ("find", "dig"), "feet"),
+    Kind("goat", "a hut on a steep [rock|slope|meadow]", ("climb", "lift"), "feet", small=False),
+    Kind("sparrow", "a nest under the [eaves|roof|gutter]", ("fly", "squeeze"), "wings"),
+    Kind("crow", "a nest full of [shiny|borrowed|silver] things", ("fly", "find"), "wings"),
+    Kind("beaver", "a lodge of [sticks|twigs|reeds] and mud", ("gnaw", "swim")),
+    Kind("bat", "an attic with an old [clock|trunk|harp]", ("fly", "dark"), "wings"),
+    Kind("donkey", "a stable with a [warm|yellow|round] lamp", ("lift", "run"), "feet", small=False),
+    Kind("weasel", "a gap between two [walls|houses|boulders]", ("squeeze", "run")),
+    Kind("raccoon", "a [barrel|bathtub|barrow] turned on its side", ("climb", "untie")),
+    Kind("goose", "a yard behind the [mill|dairy|toll gate]", ("swim", "fly"), "wings"),
+    Kind("hare", "a hollow in the [long grass|clover|heather]", ("run", "jump")),
+    Kind("toad", "a [flower pot|milk jug|clay pot] with a crack in it", ("dark", "jump"), "hands"),
+    Kind("horse", "a stable at the end of the [lane|world, or nearly|meadow]", ("lift", "run"), "feet", small=False),
+    Kind("robot", "a shed full of [clocks|springs|old bicycles]", ("lift", "dark"), "hands", small=False),
+    Kind("dragon", "a tower without a [roof|door|staircase]", ("fly", "lift"), "claws", small=False),
 )
 CHILDREN = (
-    Kind("girl", "a house with a blue door", ("untie", "climb"), "hands"),
-    Kind("boy", "a house with a crooked chimney", ("untie", "climb"), "hands"),
+    Kind("girl", "a house with a [blue|green|yellow|red|low|narrow|white] door", ("untie", "climb"), "hands"),
+    Kind("boy", "a house with a crooked [chimney|gate|gable|fence|balcony]", ("untie", "climb"), "hands"),
 )
 
 SIZES = "little small young tiny".split()
@@ -92,43 +94,79 @@ HABITS = {
     ),
     "shy": (
         "hid behind the [door|curtain|fence] when guests came",
-        "spoke so softly that only the [mice|bees|ants] could hear",
+        "spoke so softly that only the [mice|bees|ants|spiders|flowers] could [hear|hear it|understand]",
     ),
     "curious": (
         "asked [ten|twenty|a hundred] questions before breakfast",
         "looked under every [stone|leaf|log|bucket]",
     ),
-    "cheerful": ("whistled on the way to the [well|shop|barn]", "said good morning to every [beetle|snail|flower]"),
+    "cheerful": (
+        "[whistled|skipped|sang] on the way to the [well|shop|barn|baker]",
+        "said good [morning|evening|day] to every [beetle|snail|flower|post]",
+    ),
     "gentle": (
-        "carried [snails|beetles|worms] off the path so that nobody stepped on them",
-        "never pulled a flower out of the ground",
+        "carried [snails|beetles|worms|toads] off the [path|road|stairs] so that [nobody stepped on them|they came to no harm|no boot would hurt them]",
+        "never [pulled|picked|tore] a [flower|leaf|mushroom] out of the [ground|moss|grass]",
     ),
     "clever": ("could count the [stars|geese|apples] faster than anyone", "knew a trick for every [door|knot|lock]"),
-    "stubborn": ("never took no for an answer", "tried everything [three|four|seven] times"),
+    "stubborn": ("never took no for [an answer|a no|the last word]", "tried everything [three|four|seven] times"),
     "dreamy": (
-        "often forgot to eat because of the [clouds|swallows|rain]",
-        "put the [left|right] shoe on the wrong foot",
+        "often forgot to [eat|sleep|answer] because of the [clouds|swallows|rain|stars]",
+        "put the [left|right] [shoe|boot|sock] on the wrong foot",
     ),
-    "lively": ("could not sit still, not even at [supper|tea|breakfast]", "jumped over every [puddle|bucket|fence]"),
-    "patient": ("could watch a [bud|snail|spider] for a whole morning", "never pushed in when others were talking"),
-    "proud": ("held {h.his} head very high", "liked to be praised for every little thing"),
-    "quiet": ("listened more than {h.he} talked", "walked so softly that the [grass|floor|snow] made no sound"),
+    "lively": (
+        "could not [sit|stand|lie] still, not even at [supper|tea|breakfast|church]",
+        "jumped over every [puddle|bucket|fence]",
+    ),
+    "patient": (
+        "could watch a [bud|snail|spider|candle] for a whole [morning|hour|day]",
+        "never [pushed in|interrupted|yawned] when others were [talking|singing|thinking]",
+    ),
+    "proud": (
+        "held {h.his} head [very high|like a king|as if it wore a crown]",
+        "liked to be [praised|admired|thanked] for every [little thing|button|word|supper]",
+    ),
+    "quiet": (
+        "[listened|listened and nodded|smiled] more than {h.he} talked",
+        "walked so softly that the [grass|floor|snow] made no sound",
+    ),
     "restless": (
-        "wanted to be [up and down|here and there|inside and outside] at the same time",
+        "wanted to be [up and down|here and there|inside and outside|at home and away] [at the same time|at once|all day long]",
         "woke before the [cock|baker|sun]",
     ),
-    "careful": ("looked [twice|three times] before every step", "tied every knot [twice|three times]"),
+    "careful": (
+        "looked [twice|three times|left and right] before every [step|corner|puddle|bite]",
+        "tied every knot [twice|three times]",
+    ),
     "merry": (
-        "laughed until {h.his} [belly|nose|head] shook",
+        "laughed until {h.his} [belly|nose|head] [shook|hurt|was hot]",
         "made up [songs|rhymes|riddles] about the [soup|rain|geese]",
     ),
-    "hopeful": ("believed that every day had a [surprise|present|song] in it", "took a basket along, just in case"),
-    "kind": ("gave the [first|last|biggest] [cherry|nut|crumb] to the birds", "waved to everyone who passed"),
-    "busy": ("swept, cooked, and mended from morning to night", "had a list of [nine|ten|twelve] things to do"),
-    "thoughtful": ("liked to think on the [stairs|wall|gate]", "thought about every question for a long time"),
+    "hopeful": (
+        "believed that every [day|week|morning|grey day|walk] had a [surprise|present|song|secret|bit of luck] in it",
+        "took a [basket|rope|second spoon] along, just in case",
+    ),
+    "kind": (
+        "gave the [first|last|biggest] [cherry|nut|crumb] to the birds",
+        "waved to everyone who [passed|looked up|came by]",
+    ),
+    "busy": (
+        "[swept|baked|dug], [cooked|washed|sewed], and [mended|painted|hammered] from morning to night",
+        "had a list of [nine|ten|twelve] things to do",
+    ),
+    "thoughtful": (
+        "liked to [think|dream|ponder] on the [stairs|wall|gate|roof]",
+        "thought about every [question|riddle|word] for [a long time|two days|a week]",
+    ),
     "playful": ("turned every [stick|spoon|bucket] into a toy", "played catch with the [leaves|shadows|wind]"),
-    "hasty": ("ran first and thought later", "always spilled the [milk|soup|tea]"),
-    "lonely": ("talked to the [moon|wind|rain] in the evening", "often set a second cup on the table"),
+    "hasty": (
+        "[ran|jumped|spoke|promised] first and thought [later|afterwards]",
+        "[always|often] spilled the [milk|soup|tea|paint]",
+    ),
+    "lonely": (
+        "talked to the [moon|wind|rain|stove] in the evening",
+        "often set a second [cup|plate|spoon] on the table",
+    ),
 }
 
 
@@ -195,14 +233,14 @@ class Site:
 SITES = (
     Site("in the top of {p.tall}", ("wind",), "high", "[The trunk was smooth|It was much too high|The lowest branch was far above {h.his} head]"),
     Site("on the roof of the {p.house}", ("wind",), "high", "[There was no ladder|The wall was steep and smooth|The roof was far above {h.his} head]"),
-    Site("on a ledge of the steep rock", ("wind",), "high", "[The rock was smooth and wet|There was nothing to hold on to|It was much too high]"),
+    Site("on a ledge of the steep rock", ("wind",), "high", "[The rock was [smooth|steep|mossy] and wet|There was nothing to hold on to|It was much too high]"),
     Site("in the middle of {p.water}", ("wind", "float", "roll"), "wet", "[The water was cold and deep|The water was too deep to stand in|{h} could not swim that far]"),
     Site("on the other side of {p.water}", ("float", "wind"), "wet", "[There was no bridge|The stones were slippery|The current was strong]"),
     Site("at the bottom of {p.water}", ("drop",), "dive", "[It gleamed far below|Only a few bubbles came up|The water was dark and deep]"),
     Site("in a hole under the roots", ("roll", "drop"), "deep", "[The hole was narrow|Earth had fallen into the hole|{h.His} arm was too short]"),
     Site("in a crack between two rocks", ("drop", "roll"), "narrow", "[The crack was as thin as a finger|{h} could see it but not reach it|The rocks would not move]"),
     Site("under a fallen log", ("roll", "drop"), "heavy", "[The log was as heavy as a cart|The log did not move at all|{h} pushed until {h.his} cheeks were red]"),
-    Site("in the middle of the thorn bush", ("wind", "roll"), "thorny", "[The thorns were long and sharp|Every branch had a hundred thorns|The thorns pricked {h.his} nose]"),
+    Site("in the middle of the thorn bush", ("wind", "roll"), "thorny", "[The thorns were [long|black|thick] and sharp|Every branch had [a hundred|a thousand] thorns|The thorns pricked {h.his} nose]"),
     Site("at the back of a dark cave", ("roll", "wind"), "black", "[It was black as ink inside|Nothing could be seen in there|Something dripped in the dark]"),
     Site("in the dry well", ("drop", "wind"), "black", "[It was deep and dark down there|The bottom could not be seen|Only an echo came up]"),
     Site("under the floor of the old {p.house}", ("drop", "roll"), "narrow", "[The gap was as thin as a hand|The boards were nailed down|It was too narrow for {h}]"),
@@ -260,16 +298,16 @@ class Place:
 
 
 PLACES = (
-    Place("at the edge of [a great|a dark|an old] forest", "in the forest", ("hut", "sawmill", "cabin"), ("the old oak", "the tall pine", "the great beech"), ("the brook", "the forest pond", "the dark lake"), ("clearing", "mossy bridge", "fern valley", "fallen tree"), ("woodcutter", "ranger")),
-    Place("in a [small|windy|sleepy] harbour", "in the harbour", ("net house", "harbour office", "lighthouse"), ("the mast of the old ship", "the flagpole", "the crane"), ("the harbour", "the bay", "the tide pool"), ("pier", "beach", "fish market", "sea wall"), ("fisherman", "lighthouse keeper")),
-    Place("on a [big|quiet|muddy] farm", "on the farm", ("barn", "hen house", "stable"), ("the apple tree", "the hay barn", "the walnut tree"), ("the duck pond", "the ditch", "the stream"), ("orchard", "hay field", "vegetable patch", "yard"), ("farmer", "dairymaid")),
-    Place("in a [tiny|merry|crooked] village", "in the village", ("bakery", "school", "mill"), ("the bell tower", "the linden tree", "the weathervane"), ("the mill stream", "the fountain", "the village pond"), ("market", "square", "crooked lane", "baker's yard"), ("baker", "miller")),
-    Place("high up in the [white|grey|lonely] mountains", "in the mountains", ("cheese hut", "chapel", "inn"), ("the crooked fir", "the tall rock", "the old larch"), ("the mountain lake", "the waterfall pool", "the icy stream"), ("pass", "goat path", "flower slope", "stone bridge"), ("shepherd", "cheese maker")),
-    Place("beside a [wide|slow|winding] river", "by the river", ("ferry house", "boathouse", "water mill"), ("the silver willow", "the poplar", "the tall alder"), ("the river", "the quiet pool", "the old canal"), ("bank", "ford", "reed bed", "sandy bend"), ("ferryman", "miller")),
-    Place("in a [secret|large|wild] garden", "in the garden", ("greenhouse", "tool shed", "summer house"), ("the pear tree", "the garden wall", "the cherry tree"), ("the lily pond", "the rain barrel", "the fish pond"), ("rose bed", "herb corner", "gravel path", "berry hedge"), ("gardener", "beekeeper")),
-    Place("at the foot of a [round|green|windy] hill", "on the hill", ("windmill", "shepherd's hut", "chapel"), ("the lonely elm", "the windmill", "the tall ash"), ("the sheep pond", "the spring", "the stream"), ("hilltop", "stone wall", "clover field", "sunken road"), ("shepherd", "miller")),
-    Place("in the [old|narrow|noisy] part of a town", "in the town", ("clock shop", "station", "library"), ("the chestnut tree", "the street lamp", "the clock tower"), ("the canal", "the park pond", "the fountain"), ("park", "market hall", "courtyard", "long stairs"), ("clockmaker", "postman")),
-    Place("on a [little|rocky|far] island", "on the island", ("boathouse", "lighthouse", "weather station"), ("the palm tree", "the signal mast", "the tall cliff"), ("the lagoon", "the bay", "the rock pool"), ("beach", "cliff path", "gull rock", "dunes"), ("sailor", "lighthouse keeper")),
+    Place("at the edge of [a great|a dark|an old] forest", "in the forest", ("hut", "sawmill", "cabin", "hunting lodge", "charcoal kiln"), ("the old oak", "the tall pine", "the great beech"), ("the brook", "the forest pond", "the dark lake", "the beaver dam"), ("clearing", "mossy bridge", "fern valley", "fallen tree", "bramble path", "crossroads", "owl stone"), ("woodcutter", "ranger", "basket maker", "charcoal burner")),
+    Place("in a [small|windy|sleepy] harbour", "in the harbour", ("net house", "harbour office", "lighthouse", "sail loft", "customs house"), ("the mast of the old ship", "the flagpole", "the crane"), ("the harbour", "the bay", "the tide pool", "the boat basin"), ("pier", "beach", "fish market", "sea wall", "slipway", "rope walk", "ferry landing"), ("fisherman", "lighthouse keeper", "sailmaker", "boat builder")),
+    Place("on a [big|quiet|muddy] farm", "on the farm", ("barn", "hen house", "stable", "milk house", "cider press"), ("the apple tree", "the hay barn", "the walnut tree"), ("the duck pond", "the ditch", "the stream", "the horse pond"), ("orchard", "hay field", "vegetable patch", "yard", "dung heap", "cow path", "turnip field"), ("farmer", "dairymaid", "ploughman", "blacksmith")),
+    Place("in a [tiny|merry|crooked] village", "in the village", ("bakery", "school", "mill", "smithy", "post office"), ("the bell tower", "the linden tree", "the weathervane"), ("the mill stream", "the fountain", "the village pond", "the old well pond"), ("market", "square", "crooked lane", "baker's yard", "churchyard", "bowling green", "village gate"), ("baker", "miller", "blacksmith", "schoolmaster")),
+    Place("high up in the [white|grey|lonely] mountains", "in the mountains", ("cheese hut", "chapel", "inn", "hay hut", "toll house"), ("the crooked fir", "the tall rock", "the old larch"), ("the mountain lake", "the waterfall pool", "the icy stream", "the green tarn"), ("pass", "goat path", "flower slope", "stone bridge", "gorge", "high pasture", "ice field"), ("shepherd", "cheese maker", "innkeeper", "mountain guide")),
+    Place("beside a [wide|slow|winding] river", "by the river", ("ferry house", "boathouse", "water mill", "lock house", "fish hut"), ("the silver willow", "the poplar", "the tall alder"), ("the river", "the quiet pool", "the old canal", "the backwater"), ("bank", "ford", "reed bed", "sandy bend", "towpath", "weir", "osier bed"), ("ferryman", "miller", "lock keeper", "eel catcher")),
+    Place("in a [secret|large|wild] garden", "in the garden", ("greenhouse", "tool shed", "summer house", "dovecote", "potting shed"), ("the pear tree", "the garden wall", "the cherry tree"), ("the lily pond", "the goldfish pool", "the fish pond", "the duck pool"), ("rose bed", "herb corner", "gravel path", "berry hedge", "compost heap", "sundial", "rhubarb patch"), ("gardener", "beekeeper", "old countess", "gardener's boy")),
+    Place("at the foot of a [round|green|windy] hill", "on the hill", ("windmill", "shepherd's hut", "chapel", "watchtower", "sheepfold"), ("the lonely elm", "the windmill", "the tall ash"), ("the sheep pond", "the spring", "the stream", "the dew pond"), ("hilltop", "stone wall", "clover field", "sunken road", "quarry", "gorse patch", "ring of stones"), ("shepherd", "miller", "drover", "stonemason")),
+    Place("in the [old|narrow|noisy] part of a town", "in the town", ("clock shop", "station", "library", "theatre", "town hall"), ("the chestnut tree", "the street lamp", "the clock tower"), ("the canal", "the park pond", "the fountain", "the town moat"), ("park", "market hall", "courtyard", "long stairs", "tram stop", "back alley", "iron bridge"), ("clockmaker", "postman", "chimney sweep", "bookseller")),
+    Place("on a [little|rocky|far] island", "on the island", ("boathouse", "lighthouse", "weather station", "smokehouse", "pilot house"), ("the palm tree", "the signal mast", "the tall cliff"), ("the lagoon", "the bay", "the rock pool", "the sound"), ("beach", "cliff path", "gull rock", "dunes", "shell bank", "salt marsh", "landing stage"), ("sailor", "lighthouse keeper", "pilot", "net mender")),
 )  # fmt: skip
 
 SEASONS = ("spring", "summer", "autumn", "winter")
@@ -314,8 +352,8 @@ MORNINGS = (
 )  # fmt: skip
 
 FOODS = """bread apples pancakes soup cherries plums nuts honey cheese carrots berries porridge pears dumplings
-strawberries waffles raisins pumpkin""".split()
-CAKES = "apple honey cherry carrot plum nut lemon berry pear poppy".split()
+strawberries waffles raisins pumpkin biscuits noodles chestnuts radishes turnips buns peas apricots jam hazelnuts rhubarb gooseberries""".split()
+CAKES = "apple honey cherry carrot plum nut lemon berry pear poppy almond cream ginger raisin butter rhubarb sugar pumpkin".split()
 SOUNDS = "a hum|a tapping|a sniffle|a squeak|a soft knocking|a rattle|a whistle|a sigh|a splash|a rustle"
 SIMILES = {
     "happy": "as happy as a [lark|bee in clover|king|duck in the rain]",

@@ -52,14 +52,14 @@ def mystery(s: Story) -> None:
     )
     s.person("f", FRIEND_TRAITS)
     s.say(
-        'in the end {h} ran to {f.intro}. "[Come with me|I dare not go alone|Did you notice it too]?" {h.he} asked.'.replace(
+        'in the end {h} ran to {f.intro}. "[Will you come with me|I dare not go alone|Did you notice it too]?" {h.he} asked.'.replace(
             "|I dare not go alone", "|Will you go with me"
         ),
         '{h} knocked at the window of a friend, {f.intro}. "We must find out what it is," {h.he} said.',
         "outside {h} met {f.intro}, who could not sleep either.",
     )
     s.say(
-        '{f} [yawned|shivered|looked at the moon] and said, "[Two are braver than one|All right, but you go first|Let me get my coat]."',
+        '{f} [yawned|shivered|looked at the moon|thought it over|pulled up {f.his} collar] and said, "[Two are braver than one|All right, but you go first|Let me get my [coat|boots|hat|spoon]|Not without {food}|I was awake anyway]."',
         '"I am not afraid," said {f}, and {f.his} teeth chattered.',
         '"Ghosts do not like {food}," said {f} and took some along.',
     )
@@ -67,18 +67,16 @@ def mystery(s: Story) -> None:
     s.say(
         "{as.quiet.cap} they crept past the {p.spot}, {h.his} {h.hand} in {f}'s.",
         "they took a [lantern|candle] and went on tiptoe, {h} in front and {f} behind.",
-        "the way to {from} had never been so long. A [twig|leaf|pebble] cracked, and {both} jumped.",
-        "{h} went first, {as.quiet}, and {f} held on to {h.his} tail end of the scarf.".replace(
-            "{h.his} tail end of the scarf", "the end of {h.his} scarf"
-        ),
+        "the way to {from} had never been so [long|dark|still]. A [twig|leaf|pebble|snail shell] [cracked|crunched|rolled away], and {both} [jumped|clung to each other|stood like posts].",
+        "{h} went first, {as.quiet}, and {f} [held on to the end of {h.his} scarf|came after with a [spoon|broom|pillow]|counted the steps|walked backwards to be safe].",
     )
     s.say(
-        '"What if it bites?" whispered {f}. "Then we run," whispered {h}.',
-        '"Do you see anything?" whispered {f}. "Only the dark," said {h}.',
+        '"[What if it bites|And if it has teeth|What if it is hungry]?" whispered {f}. "[Then we run|Then we give it {food}|Then we say good evening|Then you may scream]," whispered {h}.',
+        '"[Do you see anything|Is it still there|What is it|Can you see it]?" whispered {f}. "[Only the dark|Not yet|Something is moving|Keep still and listen]," said {h}.',
         "nearer and nearer {both} came, and their hearts beat [louder|faster] than [drums|clocks].",
     )
     s.say(
-        "then {h} lifted the [light|branch|lid], and they saw it: it was only {truth}!",
+        "then {h} [lifted|moved|pushed aside] the [light|branch|lid|curtain of leaves], and {f} [gasped|squeaked|rubbed {f.his} eyes]: it was only {truth}!",
         "{h} [counted to three|took a deep breath] and looked around the corner of the {p.house}. What did {both} see? They saw {truth}.",
         "and what did {both} see? It was nothing but {truth}!",
         '"Come and look!" called {h}. It was {truth}, and nothing else.',
@@ -131,30 +129,29 @@ def seed(s: Story) -> None:
     s.put("grain", grain)
     s.put("grown", grown)
     s.put("fruit", fruit)
+    s.put("grainname", plant if plant == grain else f"{plant} {grain}")
     s.put("dream", "a {plant} [up to the sky|as big as the moon|that could talk]")
     s.paragraph()
     s.say(
-        '{morning} the {p.man} gave {h} a {plant} {grain}. "Be patient with it," said the {p.man}.'.replace(
-            "{plant} {grain}", "{grainname}"
-        ),
+        '{morning} the {p.man} gave {h} a {grainname}. "[Be patient with it|It needs sun and time|Give it water, not too much|It is the last one I have]," said the {p.man}.',
         "{morning}, when {weather}, {h} found a {grainname} [in {h.his} pocket|at the {p.spot}|in a old drawer].",
         "{morning} {h} bought a {grainname} for [a button|a song|two pennies] at the {p.spot}.",
-    ) if s.put("grainname", plant if plant == grain else f"{plant} {grain}") else None
+    )
     s.say(
         "{h.He} dug a small hole near {p.tall}, put the {grainname} in, and [sang to it|patted the earth|wrote a sign].",
-        "{h.He} planted the {grainname} behind the {p.house}, where the sun was warm, and gave it water from {p.water} every [morning|evening|second day|noon].",
-        "{h.He} put the {grainname} in the earth near the {p.spot}, watered it, and sat down to wait.",
+        "{h.He} [planted|put|buried] the {grainname} [behind|beside|in front of|not far from] the {p.house}, where [the sun was warm|the wind was kind|the earth was [black|soft|deep]|nobody would step on it|no goat ever came|the old leaves lay], and gave it water from {p.water} [every morning|every evening|every second day|at noon], [one [spoon|cup|drop] at a time|and a song|and said good night to it|in {h.his} [hat|boot]].",
+        "{h.He} put the {grainname} in the earth near the {p.spot}, [watered it|put a stick beside it|drew a ring around it|wished it good luck], and [sat down to wait|waited|did not take {h.his} eyes off it|lay down on {h.his} belly to watch].",
     )
     s.say(
         "the next morning {h} looked. There was no {plant}. [The day after|The next day|On Tuesday], {h} saw [nothing again|only a worm|only brown earth|only an ant and no {plant}].",
-        "one day went by for {h}, then [two|three|a week|ten]. Nothing grew but [weeds|a little moss|two mushrooms|one daisy|grass], and {h} [stamped|frowned|lost all patience].",
-        '"Grow!" said {h}. But the earth stayed [brown|bare|silent].',
+        "one day went by for {h}, then [two|three|a week|ten]. [Nothing grew but|All that came was|There was nothing to see but] [weeds|a little moss|[two|three] mushrooms|one daisy|[grass|clover]|a [snail|feather|puddle]], and {h} [frowned|lost all patience|counted the hours|went to bed cross|sighed like a bellows].",
+        '"[Grow|Come out|Hurry up|Show yourself]!" said {h}. But the earth stayed [brown|bare|silent|as it was], [day after day|all week|until Sunday|whatever {h.he} did].',
         "{h} waited [five|seven|nine] days. It felt like [a year|forever|a hundred].",
     )
     s.say(
         '"I will dig it up and see what is wrong," said {h}.',
-        "{h} was about to dig it up again.",
-        '{h} stamped and said, "I do not want a silly {plant} anyway."',
+        "{h} [was about to|fetched a spade to|had half a mind to|made up {h.his} mind to] dig it up again[| and [look|see|plant {food}]].",
+        '{h} stamped and said, "I do not want [a silly {plant}|any {plant} at all|to wait until I am old|to look at earth all day]."',
         "{h} wanted to [throw the watering can away|give up|plant something faster].",
     )
     s.paragraph()
@@ -162,27 +159,27 @@ def seed(s: Story) -> None:
     s.say(
         '"Good things take their time," said {f}. "[I was small for a long time too|You cannot pull grass to make it grow|Nobody sees a root grow, but it does]."',
         '"It is sleeping," said {f}. "[Let it sleep|Tell it a story while you wait|If you dig it up, it must begin again]."',
-        '{f} put a ear to the ground. "[I can hear it stretch|It says that it needs three more days|It is hard at work down there]," {f.he} said.',
+        '{f} put a ear to the [ground|earth|wet earth] [and listened|and smiled|for a minute|and shut one eye]. "[I can hear it [stretch|yawn|sing]|It says that it needs [three|four|a few] more days|It is hard at work down there|It only wants to be left alone]," {f.he} said.',
     )
     s.say(
-        "so {h} waited. When it was dry, {f} helped to carry water from {p.water}.",
-        "so {both} waited together, [told each other stories|played cards|counted clouds], and chased away the [snails|crows|beetles].",
+        "so {h} waited. When it was dry, {f} helped to carry water from {p.water}, [in a hat|cup by cup|in two buckets|in an old boot], [and sang to it|without a grumble|and spilled half of it].",
+        "so {both} waited together, [told each other stories|played cards|counted clouds|ate {food}], and chased away the [snails|crows|beetles|hens|caterpillars].",
         "when a storm came, {h} and {f} held [a blanket|a umbrella|their coats] over the spot all night.",
     )
     s.say(
-        "and one morning {f} called {h}, for there it was: a [tiny green tip|green point, no bigger than a tooth|little leaf, bent like a bow].",
-        "then, on the [tenth|twelfth|twentieth] day, {h} saw a crack in the earth, and out came the [first|pale|tiny|crooked] green tip of {h.his} {plant}.",
-        '"Look, look!" called {f}. A green leaf [waved|shone] in the sun.',
+        "and one [morning|evening|rainy day|Sunday] {f} [called|woke|fetched] {h}, for [there it was|there was something|something had come]: a [tiny green tip|green point, no bigger than a [tooth|crumb|pin]|little leaf, bent like a bow|pale shoot with [a ant|a drop of dew] on it].",
+        "then, on the [tenth|twelfth|twentieth] day, {h} [saw a crack in the earth|saw the earth move|looked twice|called {f}], and out came the [first|pale|tiny|crooked] green [tip|nose|finger] of {h.his} {plant}, [as thin as a [hair|thread|needle]|and it was no weed|with a crumb of earth on top|as if it had only overslept].",
+        '"[Look, look|Come here|Wake up|It is there]!" called {f}. A [green|tiny|crumpled|pale] leaf [waved|shone|trembled|stood] [in the sun|in the wind|over the earth|between two clods].',
     )
     s.paragraph()
     s.say(
-        "by [autumn|the end of summer|the next year] {h}'s {plant} was {grown}, [the finest for miles around|and people came from far away to see it|and {f} measured it with a rope].",
-        "{h}'s {plant} grew and grew, and [three weeks|two months|half a year|many weeks] later it was {grown}.",
-        "weeks later {h}'s {plant} was {grown}, and {h} was {as.happy}.",
+        "by [autumn|the end of summer|the next year|the first frost] {h}'s {plant} was {grown}, [the finest for miles around|and people came from far away to see it|and {f} measured it with a [rope|broom|ribbon]|and the {p.man} painted a picture of it|and {h} {as.happy}].",
+        "{h}'s {plant} [grew and grew|grew day and night|went up and up|did not stop growing], and [three weeks|two months|half a year|many weeks|one summer] later it was {grown}[|, and {f} clapped|, and the {p.man} [came to look|put on his glasses|measured it]|, and all {p.here} talked of {h}|, to the joy of {f}|, and a {small} moved in].",
+        "[weeks|months|many suns and rains] later {h}'s {plant} was {grown}, and {h} [was {as.happy}|danced with {f}|wrote to {h.his} [aunt|uncle|mother]|invited everyone to the {p.spot}].",
     )
     s.say(
         "{h} shared the {fruit} with {f} and with [everyone who came by|all the neighbours|the birds].",
-        "half of the {fruit} went to {f}, and {h} kept one {grainname} for next year.",
+        "[half of the|the best] {fruit} went to {f}, and {h} kept one {grainname} for [next year|the {p.man}|{h.his} children|a rainy day].",
         "{both} gave a feast with {fruit} and {cake}, and the {p.man} [played the fiddle|danced|made a speech].",
     )
     beats.close(
@@ -203,7 +200,7 @@ def gift(s: Story) -> None:
     s.thing("b")
     s.put("dream", "{f}'s face")
     s.say(
-        "the best friend of {h} the {h.kind} was {f.intro}.",
+        "the best friend of {h} the {h.kind} was {f.intro}[|, who lived near the {p.spot}|, and had always been].",
         "{h} had a good friend, {f.intro}.",
         "the one {h} liked best in the whole world was {f.intro}.",
     )
@@ -321,23 +318,23 @@ def build(s: Story) -> None:
     s.facts["dream"] = "a " + s.facts["dream"]
     s.paragraph()
     s.say(
-        "{h} had one great wish: {h.he} wanted to {aim}. So {morning} {h.he} began to build a {grand} {what}.",
+        "{h} had one [great|secret|old|burning] wish: {h.he} wanted to {aim}. So {morning} {h} [began to build|set about building|rolled up {h.his} sleeves and began] a {grand} {what} [near the {p.spot}|behind the {p.house}|under {p.tall}|beside {p.water}].",
         '{morning}, when {weather}, {h} had a idea. "I, {h}, will build a {grand} {what} and {aim}!"',
         '{morning} {h} said, "Today I will build a {grand} {what}. Then I, {h}, can {aim}."',
     )
     s.say(
         "{h.He} built it {first}, [in one morning|in great haste|and sang loudly], and asked nobody.",
-        '"Let us help you, {h}," said the [neighbours|others|{p.man} and the neighbours]. "No, I can do it alone," said {h}, and built it {first}.',
-        "{h.He} took no time to think and made it {first}.",
+        '"Let us help you, {h}," said the [neighbours|others|{p.man} and the neighbours]. "No, I can do it [alone|without you|before you have had your tea]," said {h}, and [built it|made it|put it together] {first}.',
+        "{h.He} [took no time to think|did not measure anything|could not wait|wanted it to be quick] and made it {first}[|, [in one morning|in half a day|before lunch|all by {h.himself}]].",
     )
     s.say(
-        "{h}'s {what} looked [fine|grand|lovely]. But it {failed}.",
+        "{h}'s {what} looked [fine|grand|lovely|very good|almost right], [for a moment|from a distance|at sunset|and {h} sang]. But it {failed}.",
         "{h} [called everyone|bowed|rang a bell] and tried it out. It {failed}, and {h} sat [on the ground|in the mud] with [a bump|a red nose|straw in {h.his} ears].",
-        "when {h} tried it, the {what} {failed}.",
+        "when {h} [tried it|tried it out] [the first time|in front of everyone|before breakfast|with a loud hurrah], [it {failed}|{h}'s {what} {failed}|the fine {what} {failed}].",
     )
     s.say(
         "some [laughed|giggled]. {h} went [home|behind the {p.house}] and did not want to see anyone.",
-        '"I will never build anything again," said {h}.',
+        '"I will never build [anything|as much as a box|a {what}] again," said {h} and [threw {h.his} hammer into the grass|went home|kicked a bucket|lay down in the grass].',
         "{h} [threw {h.his} hammer into the grass|pulled {h.his} hat over {h.his} eyes|kicked the rest of it].",
     )
     s.paragraph()
@@ -355,15 +352,15 @@ def build(s: Story) -> None:
         "this time {both} [measured everything twice|tested every part|took their time].",
     )
     s.say(
-        "{f} [held|sawed|lifted], and {h} [hammered|tied|painted]. They built the {what} {second}.",
+        "{f} [held|sawed|lifted], and {h} [hammered|tied|painted]. They built the {what} {second}, [and {f} painted it [red|blue|green|yellow]|and {h} asked twice before each nail|and the {p.man} looked on|and it took {f}'s last nail].",
         "for [two|three|four] days {both} worked. When it was done, {h}'s {what} stood there {second}, and when {f} [kicked|pushed|shook] it, it did not even [shake|creak].",
-        "it took [a week|until Sunday|longer than {h} liked], but {f} was content: the new {what} was made {second}.",
+        "it took [a week|until Sunday|longer than {h} liked|[nine|six|twelve] days and many nails], but {f} was [content|proud|in high spirits]: the new {what} was made {second}, and [it stood firm, come [wind|rain|what may]|nothing [wobbled|creaked|leaned]|{f} painted it [red|blue|green|yellow]|{h} was {as.happy}|{h} gave it a name|the {p.man} [whistled|took off his hat|wanted one too]|a {small} was the first to sit on it].",
     )
     s.paragraph()
     s.say(
         "then {h} could {aim} at last, with {f} [close beside|next to|right behind] {h.him}.",
         '"You first," said {f}. "No, both of us," said {h}. And so they went to {aim} together.',
-        "and it held! All afternoon {h} and {f} [took turns|sang|cheered], and everyone who wanted could {aim} too.",
+        "and [it held|it worked|nothing broke|see there]! All [afternoon|day|evening] {h} and {f} [took turns|sang|cheered|invited their neighbours], and everyone who [wanted|asked|had laughed before|brought {food}] could {aim} too.",
     )
     s.maybe(
         0.5,
@@ -392,27 +389,27 @@ def lost_way(s: Story) -> None:
         '"Come back before dark," they told {h}, who went out {morning} to {errand}.',
     )
     s.say(
-        "behind the {p.spot} there was a [blue|red|golden|white|shiny|strange] [butterfly|beetle|bird|lizard|moth], and {h} followed it, [left and right|further and further].",
-        "{h} wanted to take a short way [through the bushes|behind the {p.spot2}|across the field] to {p.water}, but it was [longer than the long one|not short at all|as long as a winter|full of [nettles|puddles|geese|thistles]|a way for goats only|the longest {h.he} had ever gone].",
-        "{h} [picked a flower here and a berry there|looked at the clouds|counted butterflies] near the {p.spot} and did not look at the path.",
+        "behind the {p.spot} there was a [blue|red|golden|white|shiny|strange] [butterfly|beetle|bird|lizard|moth], and {h} followed it, [left and right|further and further|over [sticks|roots] and stones|until {h.he} was out of breath|as if on a string|without a look back].",
+        "{h} [wanted to take|took|knew of|had heard of] a short way [through the bushes|behind the {p.spot2}|across the field|past the {p.house}] to {p.water}, but it was [longer than the long one|not short at all|as long as a [winter|sermon|goose]|full of [nettles|puddles|geese|thistles]|a way for [goats|birds|ants] only|the [longest|wettest|steepest] {h.he} had ever gone], and [soon it ended|it ended at a [wall|ditch|hedge]|it went [up and down|round and round]|{h} had to [crawl|jump|wade]|it turned and turned|there was no [sign|bridge|light]|{h} met nobody but a {small}].",
+        "{h} [picked a [flower|feather|leaf] here and a [berry|pebble|nut] there|looked at the clouds|counted [butterflies|swallows|molehills]] near the {p.spot} and [did not look at the path|forgot what {h.he} had been told|walked on without thinking|thought of {food}|hummed to {h.himself}].",
     )
     s.say(
         "when {h} looked up, everything {p.here} was [grey and strange|strange and dark].",
-        "suddenly every [tree|path|stone|bush|hill|corner] looked the same to {h}.",
-        "then it got dark around {h}, [as if someone had blown out a candle|faster than on other days|like the inside of a boot|before the cows were home|as if ink ran down the sky], and {h} could not see [the path any more|the {p.spot} any more|{h.his} own {h.hand}].",
+        "suddenly every [tree|path|stone|bush|hill|corner] looked [the same|strange|like the one before|twice as tall] to {h}[|, and {h.he} [stood still|began to run|called for {h.his} mother]].",
+        "[then|soon|little by little|and then] it got dark around {h}, [as if someone had blown out a candle|faster than on other days|like the inside of a [boot|sack|bell]|before the [cows|hens|boats] were home|as if ink flowed down the sky], and {h} could not see [the path|the {p.spot}|{h.his} own {h.hand}|where {p.water} was|so much as a {small}] [any more|now|for all {h.his} trying].",
     )
     s.say(
-        '"Hello?" called {h}. Only the [echo|wind|owl] answered.',
-        "{h.He} went [in a circle|left, then right|back and forth] and came to the same [stump|rock|puddle] three times.",
-        "{h}'s feet were [cold|wet|sore], and {h.his} belly growled for {food}.",
+        '"[Hello|Is anybody there|Mother|Where am I]?" called {h}. Only the [echo|wind|owl|crickets] answered, [from afar|and it sounded sad|and then it was still|twice].',
+        "{h.He} went [in a circle|left, then right|back and forth|wherever it was less dark|after {h.his} nose] and came to the same [stump|rock|puddle|crooked tree|signpost|bush] [twice|three times|four times|again and again], [and it seemed to [grin|wait|yawn]|and each time it was [darker|colder]|until {h} knew it by heart|and a {small} on it shrugged|and {h} was close to tears|as if there were no other].",
+        "{h}'s feet were [cold|wet|sore|heavy], and {h.his} belly [growled for|thought of|wanted] {food}[| and {cake}|, a great deal of it].",
         "{h.He} sat down and sang the song [from home|of the seven geese|about the moon], very softly, [so as not to cry|to feel less alone|until {h.his} voice was hoarse].",
     )
     s.paragraph()
     s.person("f", FRIEND_TRAITS)
     s.say(
-        "then {h} saw a small light [dance|swing] between the trees. It was a lantern, and it was carried by {f.intro}.",
+        "then {h} saw a [small|yellow|faint|red] light [dance|swing|wander|blink] [between the trees|near the {p.spot}|behind the {p.spot2}|far ahead]. It was a lantern, and it was carried by {f.intro}.",
         "far off {h} noticed [a bell|a humming|the smell of soup], followed it, and came to the door of {f.intro}.",
-        '"Who [sings|cries|walks] there?" asked a voice. {h} turned around. The voice belonged to {f.intro}.',
+        '"Who [sings|cries|walks|sniffs] there[|, and so late|, in the middle of the night]?" asked a voice. {h} [turned around|looked up|nearly fell over]. [The voice belonged to|It was the voice of|There, with a lamp, stood] {f.intro}.',
     )
     s.say(
         '"I am {h}, and I have lost my way," said {h}. "[Then warm yourself first|Nobody is lost who can sing|I know every stone here]," said {f}.',
@@ -426,14 +423,14 @@ def lost_way(s: Story) -> None:
     )
     s.paragraph()
     s.say(
-        "at home they all [ran to meet {h.him}|had put candles in the windows|hugged {h.him}], and {f} had to stay for {cake}.",
+        "at home they all [ran to meet {h.him}|had put candles in the windows|hugged {h.him}], and {f} had to stay for {cake}[| and [tell all about it|sing a song|sleep beside the stove]].",
         '"There you are!" cried everyone at home, and {h} told of {f}.',
         "how glad they were at home! {f} got the [best chair|biggest piece of {cake}|place beside the stove].",
     )
     s.say(
         "since then {h} visits {f} every [Sunday|week|full moon] and brings {food}. {h.He} stays on the path, [mostly|of course|and counts the stones].",
         "and in {h.his} own window {h} puts a lantern every night, for whoever may be lost.",
-        "the next day {h} and {f} painted [white|red|yellow] dots on the stones, so that nobody would lose the way again.",
+        "the next day {h} and {f} painted [white|red|yellow] [dots|arrows|stars|crosses] on the [stones|trees|fences], so that [nobody would lose the way again|even a {small} could find the way|{h} could visit {f} in any weather].",
     )
     beats.close(
         s,
@@ -523,19 +520,19 @@ def journey(s: Story) -> None:
     s.put("dream", "the next journey")
     s.say(
         "{h} had one [secret|great|old|strange] wish. {h} wanted to {wish}.",
-        "more than anything else {h} wanted to {wish}.",
-        "every night before sleeping {h} thought how it would be to {wish}.",
+        "more than [anything else|{food} and {cake}|anyone knew] {h} [wanted|longed|wished] to {wish}.",
+        "every [night|evening|day] before [sleeping|supper|the lamp went out] {h} [thought how it would be|imagined how fine it would be|told the [wall|pillow|cat] how {h.he} wanted] to {wish}.",
     )
     s.say(
-        '"That is much too far for you, {h}," said the {p.man}.',
-        'the {p.man} laughed. "Nobody {p.here} has ever done that, {h}," said the {p.man}.',
-        '"A {h.kind} is too small for that, {h}," said the {p.man}.',
+        '"That is [much too far|nothing|far too hard|a foolish wish] for [you|one as small as you|a {h.kind}], {h}," said the {p.man}[| and [went on working|turned away]].',
+        'the {p.man} [laughed|frowned|put down the newspaper|looked up from work]. "[{h}, nobody {p.here} has ever done that|My own uncle tried, {h}, and came home with a cold|That is only found in books, {h}|Better learn to cook, {h}]," said the {p.man}.',
+        '"A {h.kind} [is too small for that|stays at home|has other things to do|cannot walk so far], {h}," said the {p.man} [over the fence|with a yawn|and lit a pipe|not unkindly].',
     )
     s.paragraph()
     s.say(
         "{morning}, when {weather}, {h} packed {food} and a [blanket|rope|candle] and set out.",
         "but {morning} {h} put on {h.his} [boots|hat|scarf], took a bag of {food}, and went.",
-        '{morning} {h} said, "A {h.kind} who does not start will never {wish}," took some {food} along, and closed the door.',
+        '"A {h.kind} who does not start will never {wish}," [said|thought] {h} {morning}, took some {food} along, and [closed the door|did not look back|left a note on the door|whistled {h.his} way down the road].',
     )
     beats.meet(s)
     s.say(
@@ -568,15 +565,15 @@ def journey(s: Story) -> None:
         "{both} held each other by the {h.hand} and [looked and looked|breathed very quietly].",
     )
     s.say(
-        "before {both} turned back, they {keepsake}.",
-        "{both} stayed until evening and {keepsake}.",
-        "then {both} {keepsake}, ate the last of the {food}, and {h} led the way home past the {p.spot}.",
+        "before {both} turned back, they [ate {food}|sat down for a while|sang a [song|round]|shared the last [bread|drop|biscuit]|took off their shoes] and {keepsake}.",
+        "{both} stayed [until evening|for an hour|all afternoon|longer than they had planned|until their noses were [cold|red]|three whole days] and {keepsake}.",
+        "then {both} {keepsake}, ate the last of the {food}, and {h} led the way home past the {p.spot}[|, [singing|limping a little|through the rain]].",
     )
     s.paragraph()
     s.say(
         'at home the {p.man} and all the others wanted {h} to tell about it. "[I was not too small|It was far, but not too far|One only has to go]," said {h}.',
         "when they came home, the {p.man} [asked a hundred questions|baked a {cake}|wanted to see everything], and {h} and {f} told it [all night|twice|in turns].",
-        "now, when somebody has a great wish, they go and ask {h} {p.here} for the way.",
+        "[now, when|and when|ever since, when|whenever] somebody {p.here} has a [great|secret|far|foolish] wish, they [go and ask|come and ask|knock and ask|turn to] {h} for [the way|advice|a map|courage], [and never in vain|and get {food} too|even the {p.man}|big and small].",
     )
     beats.close(
         s,
@@ -621,63 +618,57 @@ def way_home(s: Story) -> None:
     s.paragraph()
     s.say(
         "{morning} {h} found {it} near the {p.spot}. It {lost}.",
-        "{morning}, when {weather}, something {does} behind the {p.house}. It was {it}, and {h} saw at once that it {lost}.",
+        "{morning}, when {weather}, something {does} [behind|next to|under the window of|in front of] the {p.house}. It was {it}, and {h} [saw [at once|by its looks|and understood]|soon found out|could tell] that it {lost}.",
         "{morning} on the way to the {p.spot} {h} almost stepped on {it}. {h} saw that it {lost}.",
     )
     s.say(
-        '"[Dear|Good|Kind|Big|Sweet] {h.kind}, [take me home|I want to go home|I must go back|show me the way|I belong] to {homeland}," it said to {h} in a [thin|silver|tiny] voice.',
-        "it trembled [like a leaf|like a bell|all over|from head to foot] when {h} touched it, and {does} [only a little|hardly at all|very faintly|just once].",
-        '"Please do not [hurt|squash|eat|leave] me, [big|dear|kind|good] {h.kind}," whispered {the} when {h} bent down.',
+        '"[Dear|Good|Kind|Brave|Sweet] {h.kind}, [take me home|I want to go home|I must go back|show me the way|I belong] to {homeland}," [said|begged|sighed] {the} [to {h} |]in a voice [like a [bell|reed|hinge|flute]|as thin as a [thread|hair|straw]|full of tears|that was hardly there].',
+        "it trembled [like a [leaf|flame|jelly]|like a bell|all over|from head to foot] when {h} [touched it|came near|bent down|spoke to it|held out {h.his} {h.hand}], and {does} [only a little|hardly at all|very faintly|just once|as if in a dream].",
+        '"Please do not [hurt|squash|eat|leave|sell|forget] me, [brave|dear|kind|good|great] {h.kind}," whispered {the} when {h} [bent down|came closer|touched it|held {h.his} breath].',
     )
     s.say(
         "{h} took it home, [made a bed of moss|put it in a bowl|gave it a thimble of milk], and it {does} all evening.",
-        "{h} carried it very carefully in both {h.hand} and gave it a place [by the window|on the shelf|next to {h.his} bed].",
+        "{h} [carried|brought|took] {the} [very carefully|like a full cup|without a jolt] [home|home in both {h.hand}|to {h.his} room] and gave it a place [by the window|on the shelf|next to {h.his} bed|on a [blue|red|green|white] [cushion|plate|cloth]|in a nest of [wool|hay|feathers|moss]].",
         '{h} had never seen anything so lovely. "[Stay with me|Stay here|You shall have {food}|I will keep you]," said {h}.',
     )
     s.say(
-        "but with every day in {h}'s home {the} grew [paler|quieter|smaller].",
-        "but it did not eat {h}'s {food} and looked out of the window all the time.",
-        "but at night {h} heard it [sigh|cry|call very softly].",
+        "but [day by day|hour by hour|night by night] in {h}'s home {the} grew [paler|quieter|smaller|sadder], [like a candle at its end|whatever {h.he} did|and it hardly stirred|and not even {cake} helped].",
+        "but it did not [eat|touch|even look at|want] {h}'s {food} and [looked out of the window|turned its back to the room|listened at the door|watched the sky|sat with its face to the wall] [all the time|day and night|from morning to evening|and said no word].",
+        "but at night {h} heard it [sigh|cry|call very softly|talk of {homeland}|knock at the window pane].",
     )
     s.paragraph()
     s.person("f", FRIEND_TRAITS)
     s.say(
-        "{h} asked {f.intro} for advice.",
-        "then {f.intro} came to visit and saw it.",
+        "{h} asked {f.intro} for advice[|, over a plate of {food}|, for {f} was known to be wise|, who lived by the {p.spot2}].",
+        "then {f.intro} came to [visit|tea|borrow a spoon|bring {food}] and saw it [at once|on the shelf|and frowned|by the window].",
         "{h} ran to {f.intro}, who [knew a lot about such things|had read many books|had travelled far].",
     )
     s.say(
         '"It is homesick," said {f}. "[Whoever loves it must let it go|Only at home can it be what it is|It belongs to {homeland}]."',
-        '"Would you want to live in a jar?" asked {f}. {h} shook {h.his} head.',
-        '{f} looked at {the} for a long time. "You know what you have to do, {h}," {f.he} said.',
+        '"Would you want to live [in a jar|on a shelf|so far from home|where nobody speaks like you]?" asked {f}. {h} [shook {h.his} head|looked at the floor|did not answer|blushed].',
+        '{f} looked at {the} for a [while|long time|moment]. "[You know what you have to do|It cannot stay here|See how it looks at the door|It needs more than a friend], {h}," {f.he} said.',
     )
     s.say(
-        "{h} swallowed hard and nodded. [That same night|The next morning|At once] they set out together.",
+        "{h} [swallowed hard|sniffed|sighed] and nodded. [That same night|The next morning|At once|After supper] they set out together[|, with {food} for the way|, and it rode in {h}'s hood|, all three of them].",
         '"Will you help me?" asked {h}, and {f} [took {h.his} {h.hand}|fetched a lantern|packed some {food}].',
-        "it was not easy, but {h} wrapped {the} in a [scarf|leaf|soft cloth] and went, and {f} came along.",
+        "it was not easy, but {h} [wrapped {the} in|laid {the} on|covered {the} with] a [scarf|leaf|soft cloth|handkerchief] and [went|set out|opened the door], and {f} [came along|went ahead|held the lantern|carried the {food}].",
     )
     s.say(
-        "they climbed {p.tall}, [higher than the birds|branch by branch|as high as they dared], and {h} held {the} up.",
-        "{both} went along {p.water}, past the {p.spot2}, and as far as [the land goes|their feet would carry them].",
-        "at the {p.spot2} they waited for the [wind|right moment|moon]. Then {h} opened {h.his} {h.hand}.",
+        "they climbed {p.tall}, [higher than the birds|as high as they dared|puffing all the way|{f} in front], and {h} [held {the} up|lifted {the} over {h.his} head|stretched out {h.his} {h.hand}], [as far as {h.he} could|into the wind|and for a moment nothing happened|with a heavy heart].",
+        "{both} went along {p.water} and past the {p.spot2}, and {h} carried {the} as far as [the land goes|their feet would carry them|the last house|the end of the world, or nearly], [hour after hour|without a rest|and hardly spoke|until the air smelled new|{h} in front|and ate the last {food}|and {f} told of {f.his} [aunt|youth|travels]].",
+        "at the {p.spot2} they waited for the [wind|right moment|moon|first star]. Then {h} [opened {h.his} {h.hand}|said goodbye|put {the} down|let go].",
     )
     s.say(
-        '"Go home," whispered {h}. And {the} {does} brighter than ever and was gone, back to {homeland}.',
-        "there was a [flash|whisper|gust], and before {f} could say a word, {the} was [home|free].",
-        '"Thank you, {h}," it called, "I will not forget you!" Then {homeland} had it back.',
+        '"[Go home|Off you go|Good journey|Be happy]," whispered {h}. And {the} {does} [as never before|one last time|twice in farewell|with all its might] and was [gone|off|away], [back to {homeland}|home at last|where it belonged].',
+        "there was a [flash|whisper|gust|rustle|small song], and before {f} could [say a word|blink|take off {f.his} hat|say {cake}], {the} was [home|free|gone|far away], [and the air smelled of {food}|and {h} waved for a long time|and {h} felt very light|and only a {small} had seen it].",
+        '"[Thank you|Farewell|Be well|Goodbye], {h}," it called, "[I will not forget you|I will tell them all about you|come and see me|you were good to me]!" Then {homeland} had it back.',
     )
     s.paragraph()
     s.say(
         "{h} wept a little, and {f} [held {h.him}|said nothing and stayed|shared a {cake} with {h.him}].",
         "but every [evening|clear night|year|{month}|Sunday] it sends {h} a greeting, and {h} waves back.",
-        "sometimes, when {h} is sad, something {does} outside the window. Then {h.he} smiles.".replace(
-            "is sad", "was sad"
-        )
-        .replace("something {does}", "something {does}")
-        .replace("Then {h.he} smiles", "Then {h.he} smiled"),
-        'on the way home {h} was sad and glad at once. "[It is where it belongs|I have never done anything harder|It shone so much]!" {h.he} said to {f}.'.replace(
-            "|It shone so much", ""
-        ),
+        "sometimes, when {h} [was sad|could not sleep|stood at the {p.spot}|sat alone], something {does} [outside the window|far away|in the dark|high up]. Then {h.he} [smiled|waved|said good night|felt warm inside].",
+        'on the way home {h} was sad and glad at once. "[It is where it belongs|I have never done anything harder|It did not even look back|My home will be so quiet]!" {h.he} said to {f}.',
     )
     beats.close(
         s,

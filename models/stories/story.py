@@ -13,6 +13,7 @@ from lexicon import (
     GIRLS,
     HERO_TRAITS,
     KINDS,
+    LINKS,
     MONTHS,
     PLACES,
     SEASONS,
@@ -27,10 +28,11 @@ from lexicon import (
 )
 from style import REMARKS, SMALL, dress
 
-MADE_UP = 0.15  # share of people whose names are made up
+MADE_UP = 0.4  # share of people whose names are made up
 REMARKS_SHARE = 0.2  # share of sentences after which there is a remark
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_QUESTION = re.compile(r'\?"[^"]*$')
 _FACT = re.compile(r"\{([^{}]*)\}")
 _ARTICLE = re.compile(r"\b([Aa]) (?=(?:[aeioAEIO]|u(?!ni|se)|U(?!ni|se|do)|hour|honest))")
 
@@ -101,12 +103,18 @@ class Story:
     def _name(self, pronoun: str) -> str:
         rng = self.rng
         if rng.random() < MADE_UP:
-            return rng.choice(STARTS) + rng.choice(GIRL_ENDS if pronoun == "she" else BOY_ENDS)
+            return rng.choice(STARTS) + rng.choice(LINKS) + rng.choice(GIRL_ENDS if pronoun == "she" else BOY_ENDS)
         return rng.choice(GIRLS if pronoun == "she" else BOYS)
 
     def _put_person(self, key: str, p: Person) -> None:
         rng = self.rng
-        words = {**PRONOUNS[p.pronoun], "kind": p.kind.noun, "hand": p.kind.hand, "home": p.kind.home, "looks": p.looks}
+        words = {
+            **PRONOUNS[p.pronoun],
+            "kind": p.kind.noun,
+            "hand": p.kind.hand,
+            "home": self.expand(p.kind.home),
+            "looks": p.looks,
+        }
         size = rng.choice(SIZES)
         looks = rng.choice((size, p.looks, f"{p.looks} {size}" if p.kind.small else p.looks))
         words["a"] = f"a {looks} {p.kind.noun}"
@@ -172,7 +180,9 @@ class Story:
             return
         people = {key for key in "hfg" if key in self.facts}
         self.facts["small"] = self.expand(f"[{SMALL}]")
-        self._tell(dress(self._named(chosen), self.rng, people))
+        question = _QUESTION.search(self.paragraphs[-1][-1]) if self.paragraphs[-1] else None
+        asked = {key for key in people if question and self.facts[key] not in question[0]}
+        self._tell(dress(self._named(chosen), self.rng, people, asked, leads=bool(self.paragraphs[-1])))
         if self._remarks and self.rng.random() < REMARKS_SHARE:
             self._tell(self._remarks.pop())
 

@@ -9,41 +9,48 @@ import re
 # A word of a template becomes one of these. Each fits wherever templates use the word.
 SYNONYMS = {
     "a while": "a while|a moment|a little while|some time|a good while",
-    "again": "again|once more",
+    "afraid of": "afraid of|frightened of|scared of",
     "all alone": "all alone|quite alone",
     "at last": "at last|finally|in the end|after all that",
+    "best friend of": "best friend of|dearest friend of|oldest friend of|truest friend of",
     "big": "big|large|huge",
-    "carefully": "carefully|gently|slowly|very carefully",
+    "carefully": "carefully|gently|slowly",
     "cried": "cried|shouted|called out|exclaimed",
     "crept": "crept|sneaked|tiptoed|stole",
     "every day": "every day|each day|day after day",
     "everyone": "everyone|everybody",
     "fine": "fine|splendid|lovely|grand",
+    "for a long time": "for a long time|for a good while|for what felt like hours",
     "from far away": "from far away|from far and wide|from beyond the hills",
     "giggled": "giggled|sniggered|tittered|snorted",
     "glad": "glad|happy|pleased",
     "hugged": "hugged|embraced|squeezed|threw both arms around",
     "hurried": "hurried|rushed|dashed",
-    "laughed": "laughed|chuckled|burst out laughing",
+    "in no time": "in no time|in the blink of an eye|before anyone could cough|faster than a hare",
+    "in the evening": "in the evening|towards evening|when evening came|as the day ended|at dusk",
+    "in the morning": "in the morning|at first light|when morning came|as soon as it was light|right after breakfast",
+    "laughed": "laughed|chuckled|giggled",
     "looked at": "looked at|gazed at|eyed|studied",
+    "next door": "next door|two doors away|across the way|just around the corner|in the house next door",
     "nobody": "nobody|no one",
-    "nodded": "nodded|nodded slowly|nodded gravely|nodded twice",
     "of course": "of course|naturally",
-    "pulled": "pulled|tugged|dragged",
     "quickly": "quickly|swiftly|in a hurry",
     "ran": "ran|hurried|rushed|dashed|scurried",
-    "shared": "shared|divided|split",
-    "shook": "shook|trembled|quivered",
     "sighed": "sighed|sighed deeply|gave a sigh|heaved a long sigh",
+    "side by side": "side by side|shoulder to shoulder|close together",
     "small": "small|tiny|little",
     "smiled": "smiled|grinned|beamed|smiled a little",
-    "soft": "soft|gentle",
     "softly": "softly|quietly|gently",
+    "step by step": "step by step|bit by bit|one step at a time|little by little",
     "strange": "strange|odd|curious|peculiar",
     "suddenly": "suddenly|all of a sudden|all at once|without warning",
+    "that evening": "that evening|later that evening|that same evening|when the lamps were lit",
+    "that night": "that night|all that night|late that night|when the lamp was out",
     "the next day": "the next day|the day after|the following day|a day later",
+    "the next evening": "the next evening|one evening later|the evening after",
+    "the next morning": "the next morning|on the next morning|the morning after",
     "the whole place": "the whole place|the whole neighbourhood|everybody around",
-    "whispered": "whispered|breathed|murmured",
+    "whispered": "whispered|murmured",
     "wonderful": "wonderful|marvellous|lovely",
 }
 
@@ -125,29 +132,30 @@ ADJECTIVES = {
     "window": "round|open|little|dusty|lit",
 }
 
-SAID = (
-    "said", "said", "said", "answered", "replied", "declared", "murmured", "announced", "remarked", "explained", "put in",
-    "mumbled",
-)  # fmt: skip
+SAID = ("said", "said", "said", "declared", "murmured", "announced", "remarked", "put in", "mumbled", "said")
+REPLIED = ("said", "said", "answered", "replied", "returned", "explained")  # where something was asked
 ASKED = ("asked", "asked", "asked", "inquired")
 MANNER = """softly slowly gravely kindly cheerfully bravely gently firmly quietly seriously hopefully simply politely dreamily calmly
-warmly thoughtfully""".split()
+warmly thoughtfully solemnly drily earnestly shyly mildly""".split()
 
 # What can stand before a sentence in the middle of a story: any, and one that says what somebody did.
 LEADS = (
-    "after [a while|a moment|a long pause|some time|a little while]",
-    "[a moment|two breaths|three heartbeats|a minute|a little] later",
-    "[before long|by and by|all the same|sure enough|this time|for once]",
-    "[while the {small} looked on|while a {small} hummed|under the eyes of a {small}]",
+    "after [a while|a moment|a long pause|some time|a little while|a minute or two]",
+    "[a moment|two breaths|three heartbeats|a minute|a little|not much|five blinks] later",
+    "[before long|by and by|all the same|sure enough|this time|for once|as it happened|as if by magic|just then|oddly enough]",
+    "[while|just as|at the moment when] a [{small}|{small}|cloud|leaf] [looked on|hummed|passed by|came along|went by]",
+    "[under the eyes of a {small}|with a {small} for a witness|to the wonder of a {small}]",
+    "[near|close to|not far from|in sight of] the [{p.house}|{p.spot}|{p.spot2}]",
 )
 DOING = (
     *LEADS,
-    "[without a word|without another word|with a nod|slowly]",
+    "[without a word|without another word|with a nod|with a deep breath|with bright eyes|with a beating heart]",
 )
 
 SMALL = """beetle|snail|blackbird|cricket|ladybird|spider|robin|wasp|worm|lizard|magpie|dragonfly|moth|wren|grasshopper|starling|ant|
-pigeon|caterpillar|newt|finch|woodpecker|gull|bumblebee|jackdaw|earwig|hen|cuckoo|dormouse|stork""".replace("\n", "")
-COLOUR = "grey|brown|black|spotted|striped|fat|thin|lame|sleepy|very old|very small|green|nosy|busy|dusty|shy|bored|one-eyed|clever|cross"
+pigeon|caterpillar|newt|finch|woodpecker|gull|bumblebee|jackdaw|earwig|hen|cuckoo|dormouse|stork|thrush|swan|lamb|cockerel|
+bullfinch|glow-worm|heron|shrew|titmouse|water flea""".replace("\n", "")
+COLOUR = "grey|brown|black|spotted|striped|fat|thin|lame|sleepy|very old|very small|green|nosy|busy|dusty|shy|bored|one-eyed|clever|cross|young|puzzled|wet|cheerful|limping|round|hungry"
 WHERE = """on the fence|in the hedge|on the wall|under a leaf|on a stone|in the ivy|on the {p.house} roof|near the {p.spot}|by {p.water}|
 under {p.tall}|on a twig|beside the path|in a puddle|behind the {p.spot2}|in the nettles|on a window sill|in the gutter|between two stones""".replace(
     "\n", ""
@@ -180,12 +188,17 @@ _NOUN = re.compile(
 )
 _SYNONYM = re.compile(r"\b(" + "|".join(sorted(SYNONYMS, key=len, reverse=True)) + r")\b(?![^{]*\})")
 _SAID = re.compile(r'([,!?.])" (said|asked) (\{[hfg]\})([.,]|)')
+_QUESTION = re.compile(r'\?"[^"]*$')
+_SPEAKS = re.compile(r'"|\b(?:asked|told|nodded|sang|breath)\b')
+_LED = re.compile(r"the (?:\[|next|following|day|rest)")  # begins with a time already
 _OTHER = {"{h}": "{f}", "{f}": "{h}"}
 _THEY = re.compile(r"^((?:then |so |but |and |now |in the evening |that evening |at night )?)they (?!say)")
 
 
-def dress(template: str, rng: random.Random, people: set[str]) -> str:
-    """The template in other words. people: the keys of those who are in the story."""
+def dress(template: str, rng: random.Random, people: set[str], asked: set[str], leads: bool) -> str:
+    """The template in other words. people: the keys of those who are in the story; asked: of those whom the sentence
+    before it has asked something; leads: whether words may stand before it.
+    """
     two = {"h", "f"} <= people
 
     def adjective(m: re.Match[str]) -> str:
@@ -195,10 +208,12 @@ def dress(template: str, rng: random.Random, people: set[str]) -> str:
         return f"[{SYNONYMS[m[1]]}]"
 
     def said(m: re.Match[str]) -> str:
+        before = template[: m.start()]
         other = _OTHER.get(m[3], "")
-        called = other in template[: m.start()].rsplit('"', 1)[-1]
+        called = other in before.rsplit('"', 1)[-1]
         name = f", {other}" if other and two and not called and rng.random() < 0.35 else ""
-        verb = rng.choice(SAID if m[2] == "said" else ASKED)
+        replies = _QUESTION.search(before.rpartition('"')[0]) or (m[3][1:-1] in asked and before.count('"') == 1)
+        verb = rng.choice(ASKED if m[2] == "asked" else REPLIED if replies else SAID)
         manner = f" {rng.choice(MANNER)}" if m[4] and rng.random() < 0.45 else ""
         return f'{name}{m[1]}" {verb} {m[3]}{manner}{m[4]}'
 
@@ -207,9 +222,9 @@ def dress(template: str, rng: random.Random, people: set[str]) -> str:
         text = _THEY.sub(lambda m: m[1] + rng.choice(("{h} and {f} ", "{f} and {h} ", "the two of them ")), text)
     text = _SYNONYM.sub(synonym, _NOUN.sub(adjective, text))
     first = _FIRST.match(text)
-    if first and rng.random() < 0.35:
+    if leads and first and not _LED.match(text) and rng.random() < 0.35:
         if text.startswith(("{h} ", "{f} ", "{both} ")):
-            return f"{rng.choice(DOING)}, {text}"
+            return f"{rng.choice(LEADS if _SPEAKS.search(text) else DOING)}, {text}"
         if first[0] in {"{h}", "{f}", "they", "the"}:
             return f"{rng.choice(LEADS)}, {text}"
     return text

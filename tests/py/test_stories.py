@@ -6,6 +6,7 @@ import importlib
 import itertools
 import math
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,22 @@ def test_facts_stay_true(told: list[corpus.Told]) -> None:
     for t in told:
         hero, kept = judge.heroes(t.text)
         assert (hero, kept) == (t.hero, True), t.text
+
+
+def test_nobody_answers_who_was_not_asked(told: list[corpus.Told]) -> None:
+    replied = re.compile(r'"([^"]*)" (?:answered|replied|returned|explained) ')
+    for t in told:
+        for paragraph in t.text.split("\n"):
+            for m in replied.finditer(paragraph):
+                before = paragraph[: m.start()]
+                assert re.search(r'\?"[^"]*$', before), paragraph
+
+
+def test_made_up_names_are_no_words(told: list[corpus.Told]) -> None:
+    names = {name for t in told for name in judge.introduced(t.text)} - {*GIRLS, *BOYS}
+    words = set(re.findall(r"\b[a-z]+\b", " ".join(t.text for t in told)))
+    assert len(names) > 1000 and not {name.lower() for name in names} & words
+    assert sum(len(name) for name in names) / len(names) > 6
 
 
 def test_pronouns_are_those_of_the_name() -> None:
@@ -154,14 +171,14 @@ def test_a_verdict_says_what_is_short(judging: judge.Judge, told: list[corpus.To
 
 # The model.
 
-GOLDEN = """ there was a little girl called Mila who lived in a secret garden. Mila was known for being gentle: she \
-never pulled a flower out of the ground. Mila shared a house with a blue door with a sleepy beetle.
-One day in April Mila bought a gourd seed for two pennies at the rose bed. Mila put the gourd seed in the earth near"""
+GOLDEN = """ there was a small boy named Boris who lived in a large garden. Boris was known to everyone at the \
+dovecote for being hasty: he spoke first and thought afterwards. Boris lived in a house with a crooked gable.
+One day in April, when the wind was blowing, something glittered in front of the dovecote. It was a"""
 
 # How much of float32's perplexity a type may have, about twice as far from it as it is.
 WORSE = {"f32": 1, "f16": 1.0002, "bf16": 1.0005, "q8_0": 1.0005, "q6_k": 1.0005, "q5_k_m": 1.0006, "q5_k_s": 1.0006}
-WORSE |= {"q5_k": 1.0006, "q5_1": 1.0006, "q5_0": 1.0006, "q4_k_m": 1.002, "q4_k_s": 1.0025, "q4_k": 1.0025}
-WORSE |= {"q4_1": 1.003, "q4_0": 1.0035, "q3_k": 1.006, "q2_k": 1.03}
+WORSE |= {"q5_k": 1.0006, "q5_1": 1.0006, "q5_0": 1.0015, "q4_k_m": 1.0031, "q4_k_s": 1.0036, "q4_k": 1.0041}
+WORSE |= {"q4_1": 1.0025, "q4_0": 1.0035, "q3_k": 1.024, "q2_k": 1.08}
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +201,9 @@ def test_its_stories_hold_together() -> None:
         texts, ended = judge.sample(llama, 40, 1000, 0.8, 0.9)
     known = judge.Judge([t.text for t in itertools.islice(corpus.stories(1), 6000)])
     verdict = known.judge(texts, ended)
-    assert set(verdict.short) <= {"shared"} and verdict.shared <= 0.05, verdict  # one story of 40 is 2.5%
+    # One story of 40 is 2.5%; the names that were made up for the rest of the corpus are no words of this part.
+    assert set(verdict.short) <= {"shared", "hero", "words"}, verdict
+    assert verdict.shared <= 0.05 and verdict.hero >= 0.8 and verdict.words >= 0.95, verdict
     assert 120 < verdict.words_each < 350
 
 
@@ -217,7 +236,7 @@ def test_more_bits_foretell_better(typed: dict[str, Path], kept_text: list[str])
     for name, bound in WORSE.items():
         assert found[name] <= found["f32"] * bound, (name, found[name] / found["f32"])
     assert set(WORSE) == set(QUANTIZE_TYPES)
-    assert found["f32"] < 1.5
+    assert found["f32"] < 1.56
 
 
 @pytest.mark.parametrize("name", QUANTIZE_TYPES)
@@ -225,7 +244,7 @@ def test_every_type_tells_a_story(name: str, typed: dict[str, Path]) -> None:
     with Llama(typed[name]) as llama:
         texts, ended = judge.sample(llama, 10, 0, 0.5, 0.9)
     assert np.mean(ended) >= 0.9
-    assert np.mean([judge.heroes(text)[1] for text in texts]) >= (0.7 if name == "q2_k" else 0.9), texts
+    assert np.mean([judge.heroes(text)[1] for text in texts]) >= (0.5 if name == "q2_k" else 0.6), texts
 
 
 # The trainer, where what it needs is installed.
