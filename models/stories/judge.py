@@ -159,13 +159,16 @@ def sample(llama: llama2py.Llama, n: int, seed: int, temperature: float, top_p: 
 
 
 def foretold(llama: llama2py.Llama, texts: Sequence[str]) -> tuple[float, float]:
-    """Perplexity a token and a word, each text from the start to its end token."""
-    loss, tokens = 0.0, 0
+    """Perplexity a token and a word, each text that the context holds from the start to its end token."""
+    loss, tokens, words = 0.0, 0, 0
     for text in tqdm(texts, desc="reading", unit="story", disable=None):
-        scores = llama.score(llama.tokenize(text, eos=True))
+        ids = llama.tokenize(text, eos=True)
+        if len(ids) > llama.context:
+            continue
+        scores = llama.score(ids)
         loss -= float(scores.sum())
         tokens += scores.size
-    words = sum(len(corpus.words(text)) for text in texts)
+        words += len(corpus.words(text))
     return math.exp(loss / tokens), math.exp(loss / words)
 
 
